@@ -1,0 +1,71 @@
+/** The contract between the engine and a device. Three devices, one contract. */
+
+import type { DType } from "./dtype.ts";
+
+export type DeviceType = "cpu" | "webgpu" | "cuda";
+
+/** What kernels and the engine may branch on, never a device's name. */
+export interface DeviceCaps {
+  readonly float64: boolean;
+  readonly int64: boolean;
+  /** Whether memory can be read without waiting for a promise. */
+  readonly readSync: boolean;
+  /** Most leaf inputs that one map kernel takes. */
+  readonly maxMapInputs: number;
+  /** Most scalar ops fused into one map kernel. */
+  readonly maxMapOps: number;
+}
+
+/**
+ * Device memory. The device frees it when nothing refers to this object any more, or at `free`.
+ * @internal
+ */
+export interface Buffer {
+  readonly device: Device;
+  readonly nbytes: number;
+}
+
+/** A strided window onto a buffer: how kernels see a tensor. Offset and strides count elements. */
+export interface View {
+  readonly buffer: Buffer;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly strides: readonly number[];
+  readonly offset: number;
+}
+
+/** A prepared kernel: opaque to the engine, made by `prepare` from a spec's structure and cached by it. */
+export interface Kernel {
+  readonly device: Device;
+}
+
+export interface Device {
+  readonly type: DeviceType;
+  readonly index: number;
+  readonly caps: DeviceCaps;
+  /** Uninitialised memory. Throws OutOfMemoryError. */
+  alloc(nbytes: number): Buffer;
+  /** Gives memory back at once; the buffer must not be used again. */
+  free(buffer: Buffer): void;
+  write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void;
+  read(buffer: Buffer, byteOffset: number, nbytes: number): Promise<Uint8Array>;
+  readSync?(buffer: Buffer, byteOffset: number, nbytes: number): Uint8Array;
+  /** Compiles a spec's structure (KernelSpec of ts/kernel; opaque here so that core stays a leaf). */
+  prepare(spec: unknown): Kernel;
+  /** Enqueues. `params` is the spec kind's run-time record (sizes, scalars). */
+  run(kernel: Kernel, inputs: readonly View[], outputs: readonly View[], params: unknown): void;
+  synchronize(): Promise<void>;
+  /** Bytes in use, reserved and so on. */
+  memoryStats(): MemoryStats;
+}
+
+export interface MemoryStats {
+  /** Bytes in live buffers. */
+  allocated_bytes: number;
+  /** Bytes taken from the system. */
+  reserved_bytes: number;
+  /** Most bytes ever live. */
+  peak_bytes: number;
+  /** Live buffers. */
+  buffers: number;
+}
