@@ -1,0 +1,104 @@
+/**
+ * Bundles with esbuild. Sources name files beside them as `new URL("../../build/wasm/worker.js", import.meta.url)`, which is right when
+ * they run unbundled (in tests); here the name is rewritten for the bundle's own place. Kernels and the worker are copied to dist/.
+ */
+
+import { build } from "esbuild";
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { basename, dirname, relative, resolve, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { StepError, at, filesUnder, hashFiles, isFresh, say, shown, stamp } from "./project.mjs";
+import { wasmFiles } from "./wasm.mjs";
+
+const workerSource = at("wasm/device/worker.ts");
+const workerBuilt = at("build/wasm/worker.js");
+
+/** Rewrites `new URL("relative", import.meta.url)`; what lies in build/wasm is found in dist/. */
+const relocate = (outfile) => ({
+  name: "relocate",
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const source = readFileSync(path, "utf8");
+      if (!source.includes("import.meta.url")) return undefined;
+      const contents = source.replace(/new URL\(\s*"(\.[^"]*)",\s*import\.meta\.url\s*\)/g, (_, name) => {
+        let target = fileURLToPath(new URL(name, pathToFileURL(path)));
+        if (dirname(target) === at("build", "wasm") && outfile !== workerBuilt) target = at("dist", basename(target));
+        const moved = relative(dirname(outfile), target).split(sep).join("/");
+        return `new URL("${moved.startsWith(".") ? moved : `./${moved}`}", import.meta.url)`;
+      });
+      return { contents, loader: "ts" };
+    });
+  },
+});
+
+async function bundle(entry, outfile, options = {}) {
+  try {
+    await build({
+      entryPoints: [entry],
+      outfile,
+      bundle: true,
+      format: "esm",
+      target: ["es2022"],
+      sourcemap: true,
+      external: ["node:*"],
+      plugins: [relocate(outfile)],
+      logLevel: "silent",
+      ...options,
+    });
+  } catch (error) {
+    if (!error.errors) throw error;
+    const lines = error.errors.map(({ location: at, text }) => (at ? `${at.file}:${at.line}:${at.column}: ${text}` : text));
+    throw new StepError(`bundling ${shown(entry)} failed:\n${lines.join("\n")}`);
+  }
+}
+
+const ourScripts = () => [at("scripts/lib/bundle.mjs"), at("package-lock.json")];
+const sourcesOf = (...folders) => folders.flatMap((folder) => filesUnder(at(folder), (path) => path.endsWith(".ts")));
+
+/** The thread that wasm/device starts, one file for Node and browsers. Tests, which run the sources, use it as well. */
+export async function bundleWorker() {
+  if (!existsSync(workerSource)) return;
+  const hash = hashFiles([...sourcesOf("wasm/device", "ts/core", "ts/kernel"), ...ourScripts()]);
+  if (isFresh("worker", hash, [workerBuilt])) return;
+  await bundle(workerSource, workerBuilt, { platform: "neutral", minify: true });
+  stamp("worker", hash);
+}
+
+/** The library, for Node and for browsers, with everything it loads beside it. */
+export async function bundleLibrary() {
+  const entries = [
+    { entry: at("ts/entry.node.ts"), outfile: at("dist/kindling.node.js"), options: { platform: "node" } },
+    { entry: at("ts/entry.browser.ts"), outfile: at("dist/kindling.browser.js"), options: { platform: "browser" } },
+  ].filter(({ entry }) => existsSync(entry));
+  const assets = [...wasmFiles(), workerBuilt].filter(existsSync);
+  const outputs = [...entries.map(({ outfile }) => outfile), ...assets.map((path) => at("dist", basename(path)))];
+  const hash = hashFiles([...sourcesOf("ts", "gpu", "wasm/device"), ...assets, ...ourScripts()]);
+  if (isFresh("library", hash, outputs)) return;
+  for (const { entry, outfile, options } of entries) await bundle(entry, outfile, options);
+  mkdirSync(at("dist"), { recursive: true });
+  for (const path of assets) copyFileSync(path, at("dist", basename(path)));
+  stamp("library", hash);
+  say(`bundled ${entries.map(({ outfile }) => shown(outfile)).join(" and ") || "no library: ts/entry.node.ts is missing"}`);
+}
+
+/** A program that imports only `kindling`, as a user's would; it runs against dist/. */
+export async function bundleExample(name) {
+  const entry = at("examples", name, "main.ts");
+  if (!existsSync(entry)) throw new StepError(`there is no example "${name}": examples/${name}/main.ts does not exist`);
+  const outfile = at("dist/examples", `${name}.js`);
+  const hash = hashFiles([...sourcesOf("examples"), ...ourScripts()]);
+  if (!isFresh(`example-${name}`, hash, [outfile])) {
+    await bundle(entry, outfile, { platform: "node", external: ["node:*", "kindling"] });
+    stamp(`example-${name}`, hash);
+  }
+  return outfile;
+}
+
+/** A program of this project that may import any source of it, bundled whole. */
+export async function bundleTool(path) {
+  const entry = resolve(at(), path);
+  if (!existsSync(entry)) throw new StepError(`${path} does not exist`);
+  const outfile = at("dist/tools", `${shown(dirname(entry)).replaceAll("/", "-")}.js`);
+  await bundle(entry, outfile, { platform: "node", alias: { kindling: at("ts/entry.node.ts") } });
+  return outfile;
+}

@@ -1,0 +1,33 @@
+/**
+ * `npm test`: sets everything up, then runs types, lint, layers and all tests. The last line is `N passed, N failed`.
+ * `npm test -- PATTERN...` runs only the test files that match, through vitest's own arguments.
+ */
+
+import { runChecks } from "./lib/checks.mjs";
+import { main } from "./lib/project.mjs";
+import { setUp } from "./lib/setup.mjs";
+import { runVitest } from "./lib/vitest.mjs";
+
+const args = process.argv.slice(2);
+/** `npm run check` leaves the slow tests out and looks at the format as well. */
+const quick = args[0] === "--quick" && args.shift() !== undefined;
+
+await main(async () => {
+  const total = { passed: 0, failed: 0 };
+  const add = ({ passed, failed }) => {
+    total.passed += passed;
+    total.failed += failed;
+  };
+  try {
+    await setUp();
+    if (args.length === 0) add(await runChecks(["types", "lint", "layers", ...(quick ? ["format"] : [])]));
+    add(await runVitest([...args, ...(quick ? ["--exclude", "**/*.slow.test.ts"] : [])]));
+  } catch (error) {
+    total.failed++;
+    throw error;
+  } finally {
+    // Through the exit hook, so that it comes after an error's message and after everything else.
+    process.on("exit", () => console.log(`${total.passed} passed, ${total.failed} failed`));
+  }
+  return total.failed === 0 && total.passed > 0 ? 0 : 1;
+});
