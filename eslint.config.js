@@ -27,8 +27,15 @@ export default tseslint.config(
   {
     files: ["scripts/**/*.mjs", "*.js"],
     languageOptions: {
-      globals: { console: "readonly", process: "readonly", performance: "readonly", URL: "readonly", Buffer: "readonly", setTimeout: "readonly", TextDecoder: "readonly" },
+      globals: {
+        console: "readonly",
+        process: "readonly",
+        performance: "readonly",
+        URL: "readonly",
+        Buffer: "readonly",
+        setTimeout: "readonly",
+        TextDecoder: "readonly",
+      },
     },
-    rules: { "no-empty": "off", "no-sequences": "off" },
   },
 );

@@ -7,5 +7,6 @@ export default function setup(): void {
   const missing = ["kernels_cpp", "kernels_as"]
     .flatMap((module) => [`${module}.simd.wasm`, `${module}.relaxed.wasm`])
     .filter((name) => !existsSync(fileURLToPath(new URL(`../build/wasm/${name}`, import.meta.url))));
-  if (missing.length > 0) throw new Error(`build/wasm lacks ${missing.join(", ")}: run \`npm run build:wasm\` (npm test does it by itself)`);
+  if (missing.length > 0)
+    throw new Error(`build/wasm lacks ${missing.join(", ")}: run \`npm run build:wasm\` (npm test does it by itself)`);
 }

@@ -6,10 +6,20 @@ const bin = (name) => at("node_modules", name);
 
 export const checks = {
   types: () => runNode([bin("typescript/bin/tsc")]),
-  lint: () => runNode([bin("eslint/bin/eslint.js"), "--max-warnings", "0", "--cache", "--cache-location", "build/eslintcache", "."]),
+  lint: () =>
+    runNode([bin("eslint/bin/eslint.js"), "--max-warnings", "0", "--cache", "--cache-location", "build/eslintcache", "."]),
   layers: () => runNode([at("scripts/check-layers.mjs")]),
   format: () =>
-    runNode([bin("prettier/bin/prettier.cjs"), "--check", "--log-level", "warn", "--cache", "--cache-location", "build/prettiercache", "."]),
+    runNode([
+      bin("prettier/bin/prettier.cjs"),
+      "--check",
+      "--log-level",
+      "warn",
+      "--cache",
+      "--cache-location",
+      "build/prettiercache",
+      ".",
+    ]),
 };
 
 /** Runs the named checks side by side, prints each result, and returns { passed, failed }. */

@@ -100,7 +100,7 @@ export async function withLock(work) {
       break;
     } catch (error) {
       if (error.code !== "EEXIST") throw error;
-      let stale = false;
+      let stale;
       try {
         stale = !alive(Number(readFileSync(owner, "utf8")));
       } catch {

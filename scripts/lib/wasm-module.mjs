@@ -13,7 +13,7 @@ export function readModule(bytes) {
   };
   const signed = () => {
     let value = 0;
-    for (let shift = 0; ; ) {
+    for (let shift = 0; ;) {
       const next = byte();
       value |= (next & 127) << shift;
       shift += 7;
@@ -49,7 +49,6 @@ export function readModule(bytes) {
   const exports = [];
   const globals = [];
   const data = [];
-  let importedGlobals = 0;
   while (position < bytes.length) {
     const section = byte();
     const end = unsigned() + position;
@@ -57,9 +56,8 @@ export function readModule(bytes) {
       for (let left = unsigned(); left > 0; left--) {
         const entry = { name: `${text()}.${text()}`, kind: byte() };
         if (entry.kind === 0) unsigned();
-        else if (entry.kind === 1) (byte(), limits());
         else if (entry.kind === 2) entry.memory = limits();
-        else if (entry.kind === 3) ((position += 2), importedGlobals++);
+        else throw new Error(`${entry.name} is neither a function nor a memory`);
         imports.push(entry);
       }
     } else if (section === 6) {
@@ -81,7 +79,7 @@ export function readModule(bytes) {
   /** The exported global of that name, or undefined. */
   const global = (name) => {
     const found = exports.find((entry) => entry.kind === 3 && entry.name === name);
-    return found && globals[found.index - importedGlobals];
+    return found && globals[found.index];
   };
   return { imports, exports, data, global };
 }

@@ -8,14 +8,15 @@
 
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { MEBI, compileFlags, findCxx, linkFlags, relaxedFlags } from "./cxx.mjs";
+import { MEBI, compileFlags, findCxx, relaxedFlags } from "./cxx.mjs";
 import { StepError, at, filesUnder, hashFiles, hashOf, isFresh, runNode, say, shown, stamp, writeWhole } from "./project.mjs";
 import { readModule } from "./wasm-module.mjs";
 
 const variants = ["simd", "relaxed"];
 const outFile = (module, variant) => at("build", "wasm", `${module}.${variant}.wasm`);
 
-export const wasmFiles = () => ["kernels_cpp", "kernels_as"].flatMap((module) => variants.map((variant) => outFile(module, variant)));
+export const wasmFiles = () =>
+  ["kernels_cpp", "kernels_as"].flatMap((module) => variants.map((variant) => outFile(module, variant)));
 
 const ascFlags = [
   "-O3",
@@ -147,7 +148,9 @@ function verifyImports(module, name) {
     throw new StepError(`${name} imports ${names}; it may import only env.memory (does a kernel call something not linked in?)`);
   }
   if (!memory.memory.shared || memory.memory.maximum !== 65536 || memory.memory.minimum > 64) {
-    throw new StepError(`${name}: its memory must be shared, of at most 64 pages at first and up to 65536: ${JSON.stringify(memory)}`);
+    throw new StepError(
+      `${name}: its memory must be shared, of at most 64 pages at first and up to 65536: ${JSON.stringify(memory)}`,
+    );
   }
 }
 
@@ -159,7 +162,9 @@ function verifyCpp(bytes, variant) {
   const end = module.global("__heap_base");
   if (!stack?.mutable) throw new StepError(`${name} does not export a settable __stack_pointer`);
   if (!end || end.value > 2 * MEBI || stack.value > 2 * MEBI || stack.value <= MEBI) {
-    throw new StepError(`${name}: data and stack must lie between 1 and 2 MiB, but end at ${end?.value} (stack at ${stack.value})`);
+    throw new StepError(
+      `${name}: data and stack must lie between 1 and 2 MiB, but end at ${end?.value} (stack at ${stack.value})`,
+    );
   }
   const early = module.data.find(({ offset }) => offset !== undefined && offset < MEBI);
   if (early) throw new StepError(`${name}: a data segment at ${early.offset}, below 1 MiB`);
