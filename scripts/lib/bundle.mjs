@@ -1,5 +1,5 @@
 /**
- * Bundles with esbuild. Sources name files beside them as `new URL("../../build/wasm/worker.js", import.meta.url)`, which is right when
+ * Bundles with esbuild. Sources name files that lie beside them as `new URL("./digits.csv.gz", import.meta.url)`, which is right when
  * they run unbundled (in tests); here the name is rewritten for the bundle's own place. Kernels and the worker are copied to dist/.
  */
 
@@ -11,18 +11,19 @@ import { StepError, at, filesUnder, hashFiles, isFresh, say, shown, stamp } from
 import { wasmFiles } from "./wasm.mjs";
 
 const workerSource = at("wasm/device/worker.ts");
-const workerBuilt = at("build/wasm/worker.js");
+const workerBuilt = at("build/worker.js");
 
-/** Rewrites `new URL("relative", import.meta.url)`; what lies in build/wasm is found in dist/. */
+/** Rewrites `new URL("relative", import.meta.url)` where it names a file of the project; what is built is found in dist/. */
 const relocate = (outfile) => ({
   name: "relocate",
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, ({ path }) => {
       const source = readFileSync(path, "utf8");
       if (!source.includes("import.meta.url")) return undefined;
-      const contents = source.replace(/new URL\(\s*"(\.[^"]*)",\s*import\.meta\.url\s*\)/g, (_, name) => {
+      const contents = source.replace(/new URL\(\s*"(\.[^"]*)",\s*import\.meta\.url\s*\)/g, (whole, name) => {
         let target = fileURLToPath(new URL(name, pathToFileURL(path)));
-        if (dirname(target) === at("build", "wasm") && outfile !== workerBuilt) target = at("dist", basename(target));
+        if (!existsSync(target)) return whole;
+        if (shown(target).startsWith("build/")) target = at("dist", basename(target));
         const moved = relative(dirname(outfile), target).split(sep).join("/");
         return `new URL("${moved.startsWith(".") ? moved : `./${moved}`}", import.meta.url)`;
       });
