@@ -1,0 +1,28 @@
+/** How each kind of kernel spec runs on the cpu. A kind that is missing here does not compile. */
+
+import { NotImplementedError } from "../../../ts/core/errors.ts";
+import type { KernelKind } from "../../../ts/kernel/spec.ts";
+import type { Lowering } from "../context.ts";
+
+const missing =
+  <K extends KernelKind>(kind: K): Lowering<K> =>
+  () => {
+    throw new NotImplementedError(`cpu: no ${kind} kernels yet`);
+  };
+
+export const lowerings: { readonly [K in KernelKind]: Lowering<K> } = {
+  map: missing("map"),
+  reduce: missing("reduce"),
+  scan: missing("scan"),
+  matmul: missing("matmul"),
+  conv: missing("conv"),
+  pool: missing("pool"),
+  rowwise: missing("rowwise"),
+  attention: missing("attention"),
+  gather: missing("gather"),
+  scatter: missing("scatter"),
+  sort: missing("sort"),
+  nonzero: missing("nonzero"),
+  random: missing("random"),
+  optimizer: missing("optimizer"),
+};
