@@ -52,6 +52,11 @@ export class Harness implements Launcher {
     this.#top = HEAP;
   }
 
+  /** Frees what was taken since `workspace` returned `ptr`. */
+  rewind(ptr: number): void {
+    this.#top = ptr;
+  }
+
   workspace(nbytes: number): number {
     const ptr = this.#top;
     this.#top = (this.#top + nbytes + 63) & ~63;

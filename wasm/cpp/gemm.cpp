@@ -55,6 +55,7 @@ NOINLINE void rows_tile(uint32_t k, const T* a, int32_t a_row, int32_t a_col, co
 #pragma unroll
     for (uint32_t j = 0; j < NV; j++) acc[i][j] = S::splat(T(0));
   for (; k; k--, a += a_col, b += b_row) {
+    asm volatile("" : "+r"(a), "+r"(b));  // as in gemm_micro
     v128_t bv[NV];
 #pragma unroll
     for (uint32_t j = 0; j < NV; j++) bv[j] = wasm_v128_load(b + j * L);

@@ -38,8 +38,10 @@ const Route = {
 
 /** Steps of k per block: a panel of B (8 floats wide) then takes a quarter of a 32 KiB first-level cache. */
 const KC = 256;
-/** Rows per block, a multiple of the micro-kernel's 4 and 6: a block of A takes 96 KiB of the second-level cache. */
-const MC = 96;
+/** Rows of the micro-kernel: 5, or 6 with fused multiply-add. */
+const MR = 30;
+/** Rows per block: a block of A takes 120 KiB of the second-level cache. */
+const MC = 120;
 const NC = 256;
 /** Multiply-adds that are worth a task of their own: about 20 us. */
 const TASK_WORK = 1 << 18;
@@ -131,14 +133,14 @@ function choose(p: Gemm, batches: number): Blocks {
     const mc = evenBlock(m, 64, 4);
     return { route: Route.Scalar, mc, nc: sharedColumns(n, mc * k), kc: 1 << 16 };
   }
-  let mc = evenBlock(m, MC, 12);
-  let nc = evenBlock(n, NC, 8);
+  let mc = evenBlock(m, MC, MR);
+  let nc = evenBlock(n, work >= 1 << 29 ? 2 * NC : NC, 8);
   // Smaller blocks where a large product has few of them, so that there is something for every thread.
   for (;;) {
     const tasks = batches * ceilDiv(m, mc) * ceilDiv(n, nc);
     if (tasks >= 8 || (batches * work) / tasks < 2 * TASK_WORK) break;
     if (nc >= 2 * mc && nc >= 64) nc = roundUp(ceilDiv(nc, 2), 8);
-    else if (mc >= 48) mc = roundUp(ceilDiv(mc, 2), 12);
+    else if (mc >= 2 * MR) mc = roundUp(ceilDiv(mc, 2), MR);
     else break;
   }
   return { route: Route.Packed, mc, nc, kc: evenBlock(k, KC, 1) };
