@@ -5,7 +5,7 @@
  */
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { StepError, at, run, say, shown } from "./project.mjs";
 import { YowaspPool } from "./yowasp.mjs";
@@ -53,22 +53,29 @@ export const linkFlags = [
   "--strip-debug",
 ];
 
+/** Emscripten's own answer to where or how something is; undefined where it has none or is not installed. */
+async function emConfig(name) {
+  const { code, output } = await run("em-config", [name]).catch(() => ({ code: 1, output: "" }));
+  return code === 0 ? output.trim() : undefined;
+}
+
 /** Where Emscripten's own LLVM is, with its version; or why it cannot be used. */
 async function findEmscripten() {
-  const config = await run("em-config", ["LLVM_ROOT"]).catch(() => undefined);
-  if (!config) return { problem: "em++ is not installed" };
-  if (config.code !== 0) return { problem: `em-config LLVM_ROOT failed: ${config.output.trim()}` };
-  const folder = config.output.trim();
-  const clang = join(folder, "clang++");
-  const answer = await run(clang, ["--version"]).catch((error) => ({ code: 1, output: error.message }));
-  const version = /clang version (\S+)/.exec(answer.output)?.[1];
-  if (answer.code !== 0 || !version) return { problem: `${clang} --version failed: ${answer.output.trim()}` };
+  const folder = await emConfig("LLVM_ROOT");
+  if (!folder) return { missing: true, problem: "Emscripten is not installed" };
+  // Debian's programs carry the version in their names.
+  const program = async (name, suffix) => join(folder, [name, await emConfig(suffix)].filter(Boolean).join("-"));
+  const ask = async (...command) => run(command[0], command.slice(1)).catch((error) => ({ code: 1, output: error.message }));
+  const clang = await program("clang++", "CLANG_ADD_VERSION");
+  const linker = await program("wasm-ld", "LLVM_ADD_VERSION");
+  const answer = await ask(clang, "--version");
+  const version = /clang version (\d\S*)/.exec(answer.output)?.[1];
+  if (answer.code !== 0 || !version) return { problem: `its compiler does not run: ${answer.output.trim()}` };
   if (parseInt(version) < OLDEST_LLVM) {
     return { problem: `its LLVM is ${version}, and relaxed SIMD needs ${OLDEST_LLVM} or newer` };
   }
-  const linker = join(folder, "wasm-ld");
-  const help = await run(linker, ["--help"]).catch((error) => ({ code: 1, output: error.message }));
-  if (help.code !== 0) return { problem: `${linker} --help failed: ${help.output.trim()}` };
+  const help = await ask(linker, "--help");
+  if (help.code !== 0) return { problem: `its linker does not run: ${help.output.trim()}` };
   return { clang, linker, version, placement: help.output.includes(STACK_AFTER_DATA) ? [STACK_AFTER_DATA] : [] };
 }
 
@@ -81,18 +88,26 @@ export async function findCxx() {
   if (wanted !== "yowasp") {
     const found = await findEmscripten();
     if (!found.problem) return emscriptenRoute(found);
-    if (wanted === "emscripten") throw new StepError(`KINDLING_CXX=emscripten, but ${found.problem}`);
+    if (wanted === "emscripten") throw new StepError(`KINDLING_CXX=emscripten cannot be: ${found.problem}`);
+    if (!found.missing) say(`Emscripten is installed but not used: ${found.problem}`);
   }
   return yowaspRoute();
 }
 
 function emscriptenRoute({ clang, linker, version, placement }) {
+  let free = availableParallelism();
+  const waiting = [];
+  /** One program a core, each with a temporary folder of its own. */
   const inFolder = async (work) => {
+    if (free > 0) free--;
+    else await new Promise((resolve) => waiting.push(resolve));
     const folder = mkdtempSync(join(tmpdir(), "kindling-"));
     try {
       return await work(folder);
     } finally {
       rmSync(folder, { recursive: true, force: true });
+      if (waiting.length > 0) waiting.shift()();
+      else free++;
     }
   };
   const checked = async (program, args, what) => {

@@ -66,7 +66,8 @@ function resolveImport(path, { specifier, kind }, files) {
     }
     return {};
   }
-  const target = posix.join(posix.dirname(path), specifier);
+  // AssemblyScript adds the extension itself and does not take one.
+  const target = posix.join(posix.dirname(path), specifier) + (place === "wasm/assembly" ? ".ts" : "");
   if (!files.has(target)) return { problem: `imports "${specifier}", which is not a file of the project (write the .ts)` };
   const allowed = allowedFor(place);
   if (allowed && !allowed.includes(placeOf(target))) {
