@@ -23,6 +23,8 @@ export interface DeviceCaps {
 export interface Buffer {
   readonly device: Device;
   readonly nbytes: number;
+  /** Deferred maps that will still read these bytes; an in-place write must then write to a copy. Kept by ts/engine. */
+  readers: number;
 }
 
 /** A strided window onto a buffer: how kernels see a tensor. Offset and strides count elements. */

@@ -1,0 +1,324 @@
+/** The backward walk: `backward()`, `torch.autograd.grad`, and the leaves' accumulators. */
+
+import { RuntimeError } from "../core/errors.ts";
+import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
+import { formatShape, sameShape } from "../core/shape.ts";
+import { Storage } from "../core/storage.ts";
+import { gradientEdge, graph, Tensor, type Edge, type GraphNode, type TensorHook, type TensorMeta } from "../core/tensor.ts";
+import { record } from "../engine/node.ts";
+import * as ops from "../ops/index.ts";
+
+/** A leaf's end of the graph: adds what arrives to `.grad`. */
+class AccumulateGrad implements GraphNode {
+  readonly name = "AccumulateGrad";
+  readonly edges: readonly (Edge | null)[] = [];
+  readonly outputs: readonly TensorMeta[];
+  /** Leaves come last. */
+  readonly sequence = -1;
+  hooks: Map<number, Map<number, TensorHook>> | null = null;
+
+  /** What comes next was made for this leaf alone and may become its `.grad` without a copy. */
+  fresh = false;
+
+  constructor(readonly leaf: Tensor) {
+    this.outputs = [{ shape: leaf.shape, dtype: leaf.dtype, device: leaf.device }];
+  }
+  apply(grads: readonly (Tensor | null)[]): readonly never[] {
+    accumulate(this.leaf, grads[0]!, this.fresh);
+    return [];
+  }
+  release(): void {}
+}
+
+function accumulate(t: Tensor, g: Tensor, fresh = false): void {
+  if (t.grad === null) {
+    // A copy unless it is fresh: the same gradient may have gone to others too, and users write to .grad in place.
+    if (is_grad_enabled()) t.grad = g.clone();
+    else t.grad = fresh && g._isWhole() ? g.detach() : g.detach().clone();
+  } else if (is_grad_enabled()) t.grad = t.grad.add(g);
+  else t.grad.add_(g);
+  // So that the graph's tensors can be let go.
+  t.grad._storage.materialize();
+}
+
+graph.accumulator = (leaf) => new AccumulateGrad(leaf);
+graph.regenerate = (t, { base }) => {
+  // The base's history changed through another view: this one is now a window onto the new history.
+  if (!base.requires_grad) return;
+  const { shape, _strides: strides, _offset: offset } = t;
+  const meta = { shape: base.shape };
+  const at = offset - base._offset;
+  record("AsStrided", [base], [t], ([g]) => [ops.as_strided_backward(g!, meta.shape, shape, strides, at)], null);
+};
+
+export interface WalkOptions {
+  readonly retain_graph: boolean;
+  readonly create_graph: boolean;
+  /** Where gradients are wanted; null: accumulate into all leaves. */
+  readonly inputs: readonly Edge[] | null;
+}
+
+/** Runs the graph from `roots`. Returns the gradients that arrived at `options.inputs`. */
+export function walk(roots: readonly Edge[], grads: readonly Tensor[], options: WalkOptions): (Tensor | null)[] {
+  const previous = setGradEnabled(options.create_graph);
+  try {
+    return walkGraph(roots, grads, options);
+  } finally {
+    setGradEnabled(previous);
+  }
+}
+
+function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: WalkOptions): (Tensor | null)[] {
+  const { inputs } = options;
+  const wanted = inputs === null ? null : nodesTowards(roots, new Set(inputs.map((i) => i.node)));
+  const found: (Tensor | null)[] = inputs === null ? [] : inputs.map(() => null);
+  const pending = new Map<GraphNode, (Tensor | null)[]>();
+  const queue = new NodeQueue();
+
+  /** `alone`: no other gradient of the same node shares its memory; `since`: storages of this number or later are its own. */
+  const send = (edge: Edge, grad: Tensor, from: string, alone: boolean, since: number): void => {
+    const { node, output } = edge;
+    if (wanted !== null && !wanted.has(node)) return;
+    const g = conform(grad, node.outputs[output]!, from);
+    let slots = pending.get(node);
+    if (slots === undefined) {
+      pending.set(node, (slots = new Array<Tensor | null>(node.outputs.length).fill(null)));
+      queue.push(node);
+    }
+    const sum = slots[output]!;
+    slots[output] = sum === null ? g : sum.add(g);
+    if (node instanceof AccumulateGrad) node.fresh = sum === null ? alone && g._storage.serial >= since : true;
+  };
+
+  roots.forEach((r, i) => send(r, grads[i]!, "backward", false, 0));
+  for (let node = queue.pop(); node !== null; node = queue.pop()) {
+    const slots = pending.get(node)!;
+    pending.delete(node);
+    if (node.hooks !== null) runHooks(node, slots);
+    if (inputs !== null) {
+      inputs.forEach((e, i) => {
+        if (e.node === node) found[i] = slots[e.output]!;
+      });
+      if (node instanceof AccumulateGrad || !leadsOn(node, wanted!)) continue;
+    }
+    let results: readonly (Tensor | null | undefined)[];
+    const since = Storage.nextSerial();
+    try {
+      results = node.apply(slots);
+    } catch (error) {
+      if (node.trace !== undefined && error instanceof Error) error.message += `\n${node.trace}`;
+      throw error;
+    }
+    if (node.trace !== undefined) checkFinite(node, results);
+    for (let i = 0; i < node.edges.length; i++) {
+      const g = results[i];
+      const edge = node.edges[i]!;
+      if (edge !== null && g !== null && g !== undefined) send(edge, g, node.name, !sharesStorage(results, i), since);
+    }
+    if (!options.retain_graph) node.release();
+  }
+  return found;
+}
+
+function sharesStorage(results: readonly (Tensor | null | undefined)[], i: number): boolean {
+  for (let j = 0; j < results.length; j++) if (j !== i && results[j]?._storage === results[i]!._storage) return true;
+  return false;
+}
+
+function leadsOn(node: GraphNode, wanted: ReadonlySet<GraphNode>): boolean {
+  return node.edges.some((e) => e !== null && wanted.has(e.node));
+}
+
+/** Anomaly mode: the first NaN is blamed on the forward call that led to it. */
+function checkFinite(node: GraphNode, results: readonly (Tensor | null | undefined)[]): void {
+  results.forEach((g, i) => {
+    if (g instanceof Tensor && g.device.caps.readSync && ops.isnan(g).any().item_sync()) {
+      throw new RuntimeError(`Function '${node.name}Backward' returned nan values in its ${i}th output.\n${node.trace}`);
+    }
+  });
+}
+
+function runHooks(node: GraphNode, slots: (Tensor | null)[]): void {
+  for (const [output, hooks] of node.hooks!) {
+    for (const hook of hooks.values()) {
+      const g = slots[output]!;
+      if (g === null) continue;
+      const replaced = hook(g);
+      if (replaced instanceof Tensor) slots[output] = conform(replaced, node.outputs[output]!, "hook");
+    }
+  }
+}
+
+/** Undoes broadcasting and promotion: the gradient takes the form of what it is the gradient of. */
+function conform(g: Tensor, meta: TensorMeta, from: string): Tensor {
+  let out = g;
+  if (!sameShape(g.shape, meta.shape)) {
+    if (g.ndim < meta.shape.length) {
+      throw new RuntimeError(
+        `Function ${from}Backward returned an invalid gradient: got ${formatShape(g.shape)} but expected shape compatible with ${formatShape(meta.shape)}`,
+      );
+    }
+    out = out.sum_to_size(meta.shape);
+  }
+  return out.dtype === meta.dtype ? out : out.to(meta.dtype);
+}
+
+/** All nodes from which one of `targets` can be reached. */
+function nodesTowards(roots: readonly Edge[], targets: ReadonlySet<GraphNode>): Set<GraphNode> {
+  const useful = new Set<GraphNode>();
+  const state = new Map<GraphNode, number>(); // index of the edge to look at next
+  for (const root of roots) {
+    const stack: GraphNode[] = [root.node];
+    while (stack.length > 0) {
+      const node = stack[stack.length - 1]!;
+      const at = state.get(node) ?? 0;
+      if (at === 0 && targets.has(node)) useful.add(node);
+      if (at < node.edges.length) {
+        state.set(node, at + 1);
+        const next = node.edges[at]?.node;
+        if (next !== undefined && !state.has(next)) {
+          stack.push(next);
+          if (next.edges.length === 0) state.set(next, 0);
+        }
+        continue;
+      }
+      stack.pop();
+      if (!useful.has(node) && node.edges.some((e) => e !== null && useful.has(e.node))) useful.add(node);
+    }
+  }
+  return useful;
+}
+
+/** Nodes by falling sequence number (a binary heap): every consumer of a tensor was made after its producer. */
+class NodeQueue {
+  private readonly heap: GraphNode[] = [];
+  push(node: GraphNode): void {
+    const h = this.heap;
+    let i = h.length;
+    h.push(node);
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (h[parent]!.sequence >= node.sequence) break;
+      h[i] = h[parent]!;
+      i = parent;
+    }
+    h[i] = node;
+  }
+  pop(): GraphNode | null {
+    const h = this.heap;
+    if (h.length === 0) return null;
+    const top = h[0]!;
+    const last = h.pop()!;
+    if (h.length > 0) {
+      let i = 0;
+      for (;;) {
+        let child = 2 * i + 1;
+        if (child >= h.length) break;
+        if (child + 1 < h.length && h[child + 1]!.sequence > h[child]!.sequence) child++;
+        if (h[child]!.sequence <= last.sequence) break;
+        h[i] = h[child]!;
+        i = child;
+      }
+      h[i] = last;
+    }
+    return top;
+  }
+}
+
+function rootEdge(t: Tensor, what: string): Edge {
+  const edge = gradientEdge(t);
+  if (edge === null) {
+    throw new RuntimeError(`${what}: element 0 of tensors does not require grad and does not have a grad_fn`);
+  }
+  return edge;
+}
+
+function rootGrad(t: Tensor, gradient: Tensor | null | undefined): Tensor {
+  if (gradient === null || gradient === undefined) {
+    if (t.numel() !== 1) {
+      throw new RuntimeError(`grad can be implicitly created only for scalar outputs, got shape ${formatShape(t.shape)}`);
+    }
+    return ops.ones_like(t);
+  }
+  if (!sameShape(gradient.shape, t.shape)) {
+    throw new RuntimeError(
+      `Mismatch in shape: grad_output has a shape of ${formatShape(gradient.shape)} and output has a shape of ${formatShape(t.shape)}.`,
+    );
+  }
+  return gradient;
+}
+
+const list = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? (x as readonly T[]) : [x as T]);
+
+export interface BackwardOptions {
+  retain_graph?: boolean | null;
+  create_graph?: boolean;
+  inputs?: Tensor | readonly Tensor[] | null;
+}
+
+/** Gradients of `tensors` with respect to the graph's leaves, added to their `.grad`. */
+export function backward(
+  tensors: Tensor | readonly Tensor[],
+  grad_tensors: Tensor | readonly (Tensor | null)[] | null = null,
+  { retain_graph = null, create_graph = false, inputs = null }: BackwardOptions = {},
+): void {
+  const roots = list(tensors);
+  const given = grad_tensors === null ? [] : list(grad_tensors as Tensor);
+  const edges = roots.map((t) => rootEdge(t, "backward"));
+  const grads = roots.map((t, i) => rootGrad(t, given[i]));
+  const options = { create_graph, retain_graph: retain_graph ?? create_graph };
+  if (inputs === null) {
+    walk(edges, grads, { ...options, inputs: null });
+    return;
+  }
+  const targets = list(inputs);
+  const found = walk(edges, grads, { ...options, inputs: targets.map((t) => rootEdge(t, "backward: inputs")) });
+  const previous = setGradEnabled(create_graph);
+  found.forEach((g, i) => {
+    if (g !== null) accumulate(targets[i]!, g);
+  });
+  setGradEnabled(previous);
+}
+
+export interface GradOptions {
+  grad_outputs?: Tensor | readonly (Tensor | null)[] | null;
+  retain_graph?: boolean | null;
+  create_graph?: boolean;
+  allow_unused?: boolean | null;
+  materialize_grads?: boolean;
+}
+
+/** The sum of gradients of `outputs` with respect to `inputs`; `.grad` is not touched. */
+export function grad(
+  outputs: Tensor | readonly Tensor[],
+  inputs: Tensor | readonly Tensor[],
+  {
+    grad_outputs = null,
+    retain_graph = null,
+    create_graph = false,
+    allow_unused = null,
+    materialize_grads = false,
+  }: GradOptions = {},
+): (Tensor | null)[] {
+  const roots = list(outputs);
+  const targets = list(inputs);
+  const given = grad_outputs === null ? [] : list(grad_outputs as Tensor);
+  const edges = roots.map((t) => rootEdge(t, "grad"));
+  const grads = roots.map((t, i) => rootGrad(t, given[i]));
+  const wanted = targets.map((t) => {
+    const edge = gradientEdge(t);
+    if (edge === null) throw new RuntimeError("grad: One of the differentiated Tensors does not require grad");
+    return edge;
+  });
+  const found = walk(edges, grads, { create_graph, retain_graph: retain_graph ?? create_graph, inputs: wanted });
+  return found.map((g, i) => {
+    if (g !== null) return g;
+    if (materialize_grads) return ops.zeros_like(targets[i]!);
+    if (allow_unused !== true) {
+      throw new RuntimeError(
+        "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused: true if this is the desired behavior.",
+      );
+    }
+    return null;
+  });
+}

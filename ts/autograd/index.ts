@@ -1,0 +1,3 @@
+/** `torch.autograd`. */
+
+export { backward, grad } from "./backward.ts";

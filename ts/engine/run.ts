@@ -1,0 +1,133 @@
+/** Running kernels on tensors: allocation of results, kernel lookup, reductions with fused prologues. */
+
+import type { Device, View } from "../core/device.ts";
+import type { DType } from "../core/dtype.ts";
+import { RuntimeError } from "../core/errors.ts";
+import { contiguousStrides, isContiguous, numelOf, type Shape } from "../core/shape.ts";
+import { Storage } from "../core/storage.ts";
+import { Tensor } from "../core/tensor.ts";
+import { load } from "../kernel/expr.ts";
+import type { KernelKind, KernelSpec, ParamsOf, ReduceOp, ReduceSpec } from "../kernel/spec.ts";
+import { cachedKernel, collect, expressions, fusible, makeTemplate, deferMap, type Template } from "./fusion.ts";
+
+/** A new contiguous tensor with uninitialised memory. */
+export function empty(shape: Shape, dtype: DType, device: Device): Tensor {
+  const size = numelOf(shape);
+  const buffer = device.alloc(size * dtype.itemsize);
+  return new Tensor(dtype, shape, contiguousStrides(shape), 0, new Storage(device, dtype, size, buffer));
+}
+
+/** The same memory under another geometry; no autograd. */
+export function alias(t: Tensor, shape: Shape, strides: Shape, offset: number): Tensor {
+  return new Tensor(t.dtype, shape, strides, offset, t._storage);
+}
+
+const specs = new Map<string, KernelSpec>();
+
+/** One object per structure, so that kernels are found by identity. */
+export function intern<S extends KernelSpec>(spec: S): S {
+  const key = Object.values(spec).join("|");
+  let known = specs.get(key);
+  if (known === undefined) specs.set(key, (known = spec));
+  return known as S;
+}
+
+/** Runs a kernel of any kind but map and reduce: `outputs` are written, `inputs` read through their strides. */
+export function run<K extends Exclude<KernelKind, "map" | "reduce">>(
+  spec: Extract<KernelSpec, { kind: K }>,
+  inputs: readonly Tensor[],
+  outputs: readonly Tensor[],
+  params: ParamsOf[K],
+): void {
+  const device = outputs[0]!.device;
+  const key = Object.values(spec).join("|");
+  const kernel = cachedKernel(device, key, () => device.prepare(spec));
+  device.run(kernel, inputs.map(toView), outputs.map(toView), params);
+}
+
+function toView(t: Tensor): View {
+  return t._toView();
+}
+
+/** Dense row-major; a copy only where needed. No autograd. */
+export function contiguous(t: Tensor): Tensor {
+  return isContiguous(t.shape, t._strides) ? t : copyOf(t, t.dtype);
+}
+
+const casts = new Map<number, Template>();
+
+/** A deferred copy in `dtype`. */
+export function copyOf(t: Tensor, dtype: DType): Tensor {
+  return deferMap(castTemplate(t.dtype, dtype), [t], [], t.shape, t.device);
+}
+
+export function castTemplate(from: DType, to: DType): Template {
+  const key = from.code * 32 + to.code;
+  let template = casts.get(key);
+  if (template === undefined) {
+    const x = load(0, from);
+    template = makeTemplate(from === to ? x : { kind: "cast", arg: x, dtype: to }, 1, 0);
+    casts.set(key, template);
+  }
+  return template;
+}
+
+/**
+ * Folds `x` over `dims`. The result has the kept dims only (`keepdim` is a view on top of it). A pending `x` that nothing else
+ * wants is computed inside the reduction and never stored.
+ */
+export function reduce(op: ReduceOp, x: Tensor, dims: readonly number[], dtypes: readonly DType[]): Tensor[] {
+  const kept: number[] = [];
+  for (let d = 0; d < x.ndim; d++) if (!dims.includes(d)) kept.push(d);
+  const order = [...kept, ...dims];
+  const shape = kept.map((d) => x.shape[d]!);
+  const outputs = dtypes.map((d) => empty(shape, d, x.device));
+  if (outputs[0]!.numel() === 0) return outputs;
+
+  const node = fusible(x);
+  const dag = node === null ? null : collect(node);
+  let key = `${op}|${dtypes[0]!.code}|`;
+  let views: readonly View[];
+  let scalars: readonly (number | bigint)[] = [];
+  let spec: () => ReduceSpec;
+  if (dag !== null && dag.nodes.every((n) => n === node || n.uses <= n.internal)) {
+    key += dag.key;
+    views = dag.views;
+    scalars = dag.scalars;
+    spec = () => ({
+      kind: "reduce",
+      op,
+      inputs: dag.views.map((v) => v.dtype),
+      scalars: scalars.length,
+      expr: expressions(dag)[node!.slot]!,
+      dtype: dtypes[0]!,
+    });
+  } else {
+    key += x.dtype.code;
+    views = [x._toView()];
+    spec = () => ({ kind: "reduce", op, inputs: [x.dtype], scalars: 0, expr: load(0, x.dtype), dtype: dtypes[0]! });
+  }
+  const device = x.device;
+  const kernel = cachedKernel(device, key, () => device.prepare(spec()));
+  const permuted = views.map((v) => ({
+    ...v,
+    shape: order.map((d) => v.shape[d]!),
+    strides: order.map((d) => v.strides[d]!),
+  }));
+  device.run(kernel, permuted, outputs.map(toView), { reduced: dims.length, scalars });
+  return outputs;
+}
+
+/** All tensors on one device, or an error that names the two. 0-d cpu tensors may join any device as scalars. */
+export function commonDevice(op: string, tensors: readonly Tensor[]): Device {
+  let device: Device | null = null;
+  for (const t of tensors) {
+    if (device === null || t.device === device) device = t.device;
+    else {
+      throw new RuntimeError(
+        `${op}: expected all tensors to be on the same device, but found at least two devices, ${device.type}:${device.index} and ${t.device.type}:${t.device.index}. Move them with .to(device).`,
+      );
+    }
+  }
+  return device!;
+}

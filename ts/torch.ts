@@ -1,0 +1,17 @@
+/** The public face, the same in Node and in browsers: everything but the devices. */
+
+import "./autograd/install.ts";
+
+export { Tensor } from "./core/tensor.ts";
+export * from "./core/dtype.ts";
+export * from "./core/errors.ts";
+export {
+  enable_grad,
+  inference_mode,
+  is_grad_enabled,
+  is_inference_mode_enabled,
+  no_grad,
+  set_grad_enabled,
+} from "./core/grad_mode.ts";
+export * from "./ops/index.ts";
+export * as autograd from "./autograd/index.ts";
