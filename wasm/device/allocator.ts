@@ -61,6 +61,8 @@ export class Allocator {
   #liveAfterSweep = 0;
   #threshold = LEAST_PRESSURE;
   #sweptAt = performance.now();
+  /** Milliseconds; one slow collection on a busy machine is no reason to change anything. */
+  #lastCost = 0;
   #collections = 0;
   readonly #canary: FinalizationRegistry<null>;
 
@@ -77,7 +79,7 @@ export class Allocator {
   }
 
   alloc(device: Device, nbytes: number): CpuBuffer {
-    if (nbytes <= SMALL_BYTES) return this.#allocSmall(device, nbytes);
+    if (nbytes <= SMALL_BYTES && nbytes >= 0) return this.#allocSmall(device, nbytes);
     const block = this.#take(nbytes);
     const buffer = new CpuBuffer(device, nbytes, block.ptr, block);
     block.owner = new WeakRef(buffer);
@@ -133,10 +135,13 @@ export class Allocator {
     const now = performance.now();
     this.#collections++;
     // Collect less often where the JavaScript heap is large and collecting is slow.
-    const share = (now - start) / Math.max(now - this.#sweptAt, 1e-3);
-    const most = Math.max(LEAST_PRESSURE, this.#memory.limit / 8);
-    if (share > MOST_COLLECT_SHARE) this.#threshold = Math.min(most, this.#threshold * 1.5);
-    else if (share < MOST_COLLECT_SHARE / 4) this.#threshold = Math.max(LEAST_PRESSURE, this.#threshold / 1.25);
+    const cost = now - start;
+    const share = Math.min(cost, this.#lastCost) / Math.max(now - this.#sweptAt, 1e-3);
+    if (share > MOST_COLLECT_SHARE) {
+      const most = Math.max(LEAST_PRESSURE, this.#memory.limit / 8);
+      this.#threshold = Math.min(most, this.#threshold * 1.5);
+    } else if (share < MOST_COLLECT_SHARE / 8) this.#threshold = Math.max(LEAST_PRESSURE, this.#threshold / 1.25);
+    this.#lastCost = cost;
     this.#sweptAt = now;
   }
 
@@ -220,6 +225,7 @@ export class Allocator {
   #grow(nbytes: number): boolean {
     const { bytes, limit } = this.#memory;
     const needed = this.#blocks.end + roundToClass(nbytes) - this.#blocks.freeAtEnd;
+    if (needed > limit) return false;
     const wished = Math.min(limit, Math.max(needed, bytes + Math.max(GROWTH_BYTES, bytes / 8)));
     if (!this.#memory.growTo(wished) && !this.#memory.growTo(needed)) return false;
     this.#blocks.extend(this.#memory.bytes);
@@ -228,9 +234,11 @@ export class Allocator {
 
   #outOfMemory(nbytes: number): OutOfMemoryError {
     const mib = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(1)} MiB`;
+    const growable = this.#blocks.freeAtEnd + this.#memory.limit - this.#blocks.end;
+    const largest = Math.max(growable, this.#blocks.largestFree());
     return new OutOfMemoryError(
       `cpu: out of memory: tried to allocate ${mib(nbytes)} with ${mib(this.#live - this.#permanent)} in use, ` +
-        `a limit of ${mib(this.#memory.limit - HEAP_BASE)} and at most ${mib(this.#blocks.largestFree())} free in one piece`,
+        `a limit of ${mib(this.#memory.limit - HEAP_BASE)} and at most ${mib(largest)} free in one piece`,
     );
   }
 

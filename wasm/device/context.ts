@@ -34,8 +34,25 @@ export interface CpuContext {
   launch(kernel: KernelName, params: number, tasks: number): void;
 }
 
+/** For lowerings that are built on others: a conversion by `map` around a product, say. */
+export interface ComposingContext extends CpuContext {
+  /** Another spec, prepared. */
+  lower<K extends KernelKind>(spec: Extract<KernelSpec, { kind: K }>): LoweredRun<K>;
+}
+
+export type LoweredRun<K extends KernelKind> = (
+  inputs: readonly View[],
+  outputs: readonly View[],
+  params: ParamsOf[K],
+) => void;
+
 /** How a spec kind runs on the cpu: `prepare` looks at structure once, what it returns runs many times. */
 export type Lowering<K extends KernelKind> = (
   spec: Extract<KernelSpec, { kind: K }>,
   context: CpuContext,
-) => (inputs: readonly View[], outputs: readonly View[], params: ParamsOf[K]) => void;
+) => LoweredRun<K>;
+
+export type ComposedLowering<K extends KernelKind> = (
+  spec: Extract<KernelSpec, { kind: K }>,
+  context: ComposingContext,
+) => LoweredRun<K>;

@@ -5,7 +5,7 @@ import { NotImplementedError, RuntimeError } from "../../ts/core/errors.ts";
 import type { KernelKind, KernelSpec } from "../../ts/kernel/spec.ts";
 import { Allocator, CpuBuffer } from "./allocator.ts";
 import type { Block } from "./blocks.ts";
-import type { CpuContext, Lowering } from "./context.ts";
+import type { ComposingContext, LoweredRun, ComposedLowering } from "./context.ts";
 import { lowerings } from "./lower/index.ts";
 import { LinearMemory, MAIN_SCRATCH, PARAMS_BASE, PARAMS_END } from "./memory.ts";
 import { type KernelFunction, type Kernels, type Modules, type Variant, chooseVariant, compileModules, instantiate } from "./modules.ts";
@@ -21,6 +21,7 @@ export interface CpuOptions {
   readonly memoryLimit?: number;
 }
 
+/** A lowered spec of whatever kind. */
 type Run = (inputs: readonly View[], outputs: readonly View[], params: never) => void;
 
 class CpuKernel implements Kernel {
@@ -60,7 +61,7 @@ export class CpuDevice implements Device {
     kernels.names.forEach((name, id) => this.#entries.set(name, { id, call: kernels.functions[id]! }));
     const permanent = (nbytes: number): number => this.#allocator.permanent(nbytes);
     this.#pool = new Pool({ platform, memory, modules, kernels, threads, permanent });
-    this.#context = new Context(memory, this.#allocator, (kernel, params, tasks) => this.#launch(kernel, params, tasks));
+    this.#context = new Context(this, memory, this.#allocator, (kernel, params, tasks) => this.#launch(kernel, params, tasks));
   }
 
   get threads(): number {
@@ -106,7 +107,7 @@ export class CpuDevice implements Device {
       const key = specKey(spec);
       kernel = this.#byKey.get(key);
       if (kernel === undefined) {
-        const lowering = lowerings[spec.kind] as Lowering<KernelKind>;
+        const lowering = lowerings[spec.kind] as ComposedLowering<KernelKind>;
         kernel = new CpuKernel(this, lowering(spec, this.#context));
         this.#byKey.set(key, kernel);
       }
@@ -173,7 +174,8 @@ function baseOf(buffer: Buffer): number {
 }
 
 /** What lowerings see. Parameter blocks and workspace last until the end of the run. */
-class Context implements CpuContext {
+class Context implements ComposingContext {
+  readonly #device: CpuDevice;
   readonly #allocator: Allocator;
   /** Writers and blocks of workspace of the current run. */
   readonly #writers: ParamWriter[] = [];
@@ -182,11 +184,17 @@ class Context implements CpuContext {
   #workspaces: Block[] = [];
 
   constructor(
+    device: CpuDevice,
     readonly heap: LinearMemory,
     allocator: Allocator,
     readonly launch: (kernel: string, params: number, tasks: number) => void,
   ) {
+    this.#device = device;
     this.#allocator = allocator;
+  }
+
+  lower<K extends KernelKind>(spec: Extract<KernelSpec, { kind: K }>): LoweredRun<K> {
+    return this.#device.prepare(spec).run as LoweredRun<K>;
   }
 
   address(view: View): number {

@@ -2,19 +2,20 @@
 
 import { NotImplementedError } from "../../../ts/core/errors.ts";
 import type { KernelKind } from "../../../ts/kernel/spec.ts";
-import type { Lowering } from "../context.ts";
+import type { ComposedLowering } from "../context.ts";
+import { lowerMatmul } from "./matmul.ts";
 
 const missing =
-  <K extends KernelKind>(kind: K): Lowering<K> =>
+  <K extends KernelKind>(kind: K): ComposedLowering<K> =>
   () => {
     throw new NotImplementedError(`cpu: no ${kind} kernels yet`);
   };
 
-export const lowerings: { readonly [K in KernelKind]: Lowering<K> } = {
+export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   map: missing("map"),
   reduce: missing("reduce"),
   scan: missing("scan"),
-  matmul: missing("matmul"),
+  matmul: lowerMatmul,
   conv: missing("conv"),
   pool: missing("pool"),
   rowwise: missing("rowwise"),
