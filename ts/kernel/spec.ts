@@ -167,7 +167,8 @@ export interface AttentionParams {
  * gather: src, index (int64) of the output's shape; out[..., i, ...] = src[..., index, ...] along params.dim (all views ndim equal).
  * index: advanced indexing. Inputs: src, then int64 index tensors, each broadcast to the output's shape; params.dims says which src
  * dimension each addresses; other src dims run with the output through `params.src_strides` (one per output dim, 0 where indexed).
- * Negative indices count from the end. An index out of range throws IndexError with params.name before anything is written.
+ * An index out of range throws, naming params.name: a RuntimeError in mode gather, an IndexError in mode index, as PyTorch. What the
+ * output then holds is undefined.
  */
 export interface GatherSpec {
   readonly kind: "gather";
@@ -181,12 +182,15 @@ export interface GatherParams {
   readonly dim: number;
   readonly dims: readonly number[];
   readonly src_strides: readonly number[];
+  /** Whether negative indices count from the end; by default in mode index they do, in mode gather they are out of range. */
+  readonly wrap?: boolean;
 }
 
 /**
  * Indexed writes, the mirror of gather: output[0] (any strides) is updated in place from `value`, which has the index's shape.
  * Inputs: value, index... `reduce`: how a value meets what is there; "set" with repeated indices: the last in row-major order wins.
- * Deterministic for any number of threads. Positions and errors as in GatherSpec (with dst in the place of src).
+ * Deterministic for any number of threads. Positions and errors as in GatherSpec (with dst in the place of src), but nothing is
+ * written when an index is out of range.
  * scatter_reduce's "mean" is built from add and a count.
  */
 export interface ScatterSpec {
