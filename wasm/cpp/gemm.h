@@ -49,7 +49,7 @@ INLINE T finish_scalar(T product, T c, const Epilogue<T>& e, uint32_t row, uint3
 
 // The general way out of a tile that lies in memory, `width` elements to a row.
 template <class T>
-static NOINLINE void finish_tile(const T* tile, uint32_t width, uint32_t rows, uint32_t columns, T* c, uint32_t ldc,
+NOINLINE void finish_tile(const T* tile, uint32_t width, uint32_t rows, uint32_t columns, T* c, uint32_t ldc,
                                  const Epilogue<T>& e, uint32_t row, uint32_t column) {
   for (uint32_t i = 0; i < rows; i++, tile += width, c += ldc)
     for (uint32_t j = 0; j < columns; j++) c[j] = finish_scalar(tile[j], c[j], e, row + i, column + j);
@@ -88,7 +88,7 @@ INLINE void store_tile(const v128_t (&acc)[R][NV], T* c, uint32_t ldc, uint32_t 
 
 // R rows x NV vectors of C from panels of `k` steps. `b_step` elements lie between successive k in the panel of B.
 template <class T, uint32_t R, uint32_t NV>
-static NOINLINE void gemm_micro(uint32_t k, const T* a, const T* b, T* c, uint32_t ldc,
+NOINLINE void gemm_micro(uint32_t k, const T* a, const T* b, T* c, uint32_t ldc,
                                                  uint32_t columns, const Epilogue<T>& e, uint32_t row,
                                                  uint32_t column) {
   using S = Simd<T>;
@@ -137,7 +137,7 @@ INLINE void gemm_micro_rows(uint32_t rows, uint32_t k, const T* a, const T* b, T
 // C[m, n] from packed A (panels of `k` steps, back to back) and packed B (panels `b_panel` elements apart).
 // The panel of B stays in the first cache while the panels of A stream past it.
 template <class T>
-static NOINLINE void gemm_macro(uint32_t m, uint32_t n, uint32_t k, const T* a, const T* b, uint32_t b_panel, T* c,
+NOINLINE void gemm_macro(uint32_t m, uint32_t n, uint32_t k, const T* a, const T* b, uint32_t b_panel, T* c,
                        uint32_t ldc, const Epilogue<T>& e) {
   constexpr uint32_t NR = gemm_nr<T>;
   for (uint32_t j = 0; j < n; j += NR, b += b_panel) {
@@ -165,7 +165,7 @@ INLINE void transpose4(v128_t& r0, v128_t& r1, v128_t& r2, v128_t& r3) {
 // `width` strided lines of `k` elements, interleaved: to[x * step + line] = from[line * line_stride + x * k_stride].
 // Serves both operands: lines are rows of A (step = rows of the panel) or columns of B (step = NR).
 template <class T>
-static NOINLINE void pack_lines(T* to, uint32_t step, const T* from, uint32_t width, uint32_t k, int32_t line_stride,
+NOINLINE void pack_lines(T* to, uint32_t step, const T* from, uint32_t width, uint32_t k, int32_t line_stride,
                        int32_t k_stride) {
   constexpr uint32_t L = Simd<T>::lanes;
   if (line_stride == 1) {  // each k is one contiguous run
@@ -229,7 +229,7 @@ static NOINLINE void pack_lines(T* to, uint32_t step, const T* from, uint32_t wi
 
 // Panels of MR rows; the last is as wide as the rows that are left.
 template <class T>
-static void pack_a(T* to, const T* a, uint32_t m, uint32_t k, int32_t row_stride, int32_t k_stride) {
+NOINLINE void pack_a(T* to, const T* a, uint32_t m, uint32_t k, int32_t row_stride, int32_t k_stride) {
   for (uint32_t i = 0; i < m; i += GEMM_MR) {
     const uint32_t rows = min_of(GEMM_MR, m - i);
     pack_lines(to + i * k, rows, a + int32_t(i) * row_stride, rows, k, row_stride, k_stride);
@@ -238,7 +238,7 @@ static void pack_a(T* to, const T* a, uint32_t m, uint32_t k, int32_t row_stride
 
 // Panels of NR columns, `panel` elements apart; the last is filled up with zeros.
 template <class T>
-static void pack_b(T* to, uint32_t panel, const T* b, uint32_t n, uint32_t k, int32_t k_stride, int32_t column_stride) {
+NOINLINE void pack_b(T* to, uint32_t panel, const T* b, uint32_t n, uint32_t k, int32_t k_stride, int32_t column_stride) {
   constexpr uint32_t NR = gemm_nr<T>;
   for (uint32_t j = 0; j < n; j += NR, to += panel) {
     const uint32_t columns = min_of(NR, n - j);
