@@ -29,6 +29,9 @@ const LEAST_PRESSURE = 64 << 20;
 /** Share of the time that collecting may take before it is done less often. */
 const MOST_COLLECT_SHARE = 0.02;
 
+/** So many dead buffers may be kept by the language's rule that a new WeakRef's target lives until the job ends. */
+const MOST_KEPT = 4096;
+
 class Slab {
   used = 0;
   /** Buffers carved and not freed explicitly. */
@@ -64,6 +67,8 @@ export class Allocator {
   /** Milliseconds; one slow collection on a busy machine is no reason to change anything. */
   #lastCost = 0;
   #collections = 0;
+  /** WeakRefs made since their targets were last let go of. */
+  #kept = 0;
   readonly #canary: FinalizationRegistry<null>;
 
   constructor(memory: LinearMemory, platform: Platform) {
@@ -82,7 +87,7 @@ export class Allocator {
     if (nbytes <= SMALL_BYTES && nbytes >= 0) return this.#allocSmall(device, nbytes);
     const block = this.#take(nbytes);
     const buffer = new CpuBuffer(device, nbytes, block.ptr, block);
-    block.owner = new WeakRef(buffer);
+    this.#own(block, buffer);
     return buffer;
   }
 
@@ -178,13 +183,21 @@ export class Allocator {
       // The full slab is left to the buffers that refer to it; when they were all freed already, to nobody.
       const block = this.#take(SLAB_GROUPS[group]!.bytes);
       slab = new Slab(block);
-      block.owner = new WeakRef(slab);
+      this.#own(block, slab);
       this.#slabs[group] = slab;
     }
     const ptr = slab.block.ptr + slab.used;
     slab.used += size;
     slab.live++;
     return new CpuBuffer(device, nbytes, ptr, slab);
+  }
+
+  #own(block: Block, owner: object): void {
+    block.owner = new WeakRef(owner);
+    if (++this.#kept === MOST_KEPT) {
+      this.#kept = 0;
+      this.#platform.releaseKept?.();
+    }
   }
 
   #take(nbytes: number): Block {

@@ -17,7 +17,7 @@ export function nodePlatform(): Platform {
     setting: (name) => process.env[name],
     compile: async (file) => WebAssembly.compile(await readFile(wasmUrls[file])),
     createWorker,
-    collect: makeCollect(),
+    ...collector(),
     macrotask: () => new Promise((resolve) => setImmediate(resolve)),
   };
 }
@@ -46,17 +46,21 @@ function createWorker(): PlatformWorker {
  * microtask checkpoint (the "kept objects" of the language), which a fully synchronous training loop never reaches; but a context with a
  * microtask queue of its own has its checkpoint after each script, and that one clears the list for the whole isolate.
  */
-function makeCollect(): (() => void) | undefined {
+function collector(): Pick<Platform, "collect" | "releaseKept"> {
   try {
     setFlagsFromString("--expose-gc");
     const context = createContext({}, { microtaskMode: "afterEvaluate" });
     const gc = new Script("gc").runInContext(context) as () => void;
     const checkpoint = new Script("0");
-    return () => {
-      checkpoint.runInContext(context);
-      gc(); // only a major collection clears WeakRefs
+    const releaseKept = (): void => checkpoint.runInContext(context);
+    return {
+      releaseKept,
+      collect() {
+        releaseKept();
+        gc(); // only a major collection clears WeakRefs
+      },
     };
   } catch {
-    return undefined; // runtimes that only resemble Node
+    return {}; // runtimes that only resemble Node
   }
 }

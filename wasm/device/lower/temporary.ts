@@ -2,10 +2,12 @@
 
 import * as dtypes from "../../../ts/core/dtype.ts";
 import type { Buffer, Device, View } from "../../../ts/core/device.ts";
+import { NotImplementedError } from "../../../ts/core/errors.ts";
 import { contiguousStrides, isContiguous, numelOf } from "../../../ts/core/shape.ts";
 import { cast, load, op, scalar } from "../../../ts/kernel/expr.ts";
 import type { MapSpec } from "../../../ts/kernel/spec.ts";
 import type { ComposingContext } from "../context.ts";
+import type { FloatKind } from "../cpp/launcher.ts";
 
 /** What a cpu buffer is to `ComposingContext.address`, without an owner. */
 class Workspace implements Buffer {
@@ -72,9 +74,12 @@ function converted(context: ComposingContext, view: View, dtype: dtypes.DType): 
   return copied;
 }
 
-/** The dtype that C++ kernels compute a floating dtype in. */
-export function floatCompute(dtype: dtypes.DType): { dtype: dtypes.DType; kind: "f32" | "f64" } {
-  return dtype === dtypes.float64 ? { dtype, kind: "f64" } : { dtype: dtypes.float32, kind: "f32" };
+/** Which of the C++ kernels serve a floating dtype. */
+export function floatKind(what: string, dtype: dtypes.DType): FloatKind {
+  if (!dtype.is_floating_point) {
+    throw new NotImplementedError(`${what}: no cpu kernel for ${dtype}; convert to a floating dtype`);
+  }
+  return dtype === dtypes.float64 ? "f64" : "f32";
 }
 
 /**
@@ -87,6 +92,7 @@ export function inComputeDType(
   outputs: readonly View[],
   body: (inputs: readonly View[], outputs: readonly View[]) => void,
 ): void {
+  if (!outputs.some(isHalfView) && !inputs.some(isHalfView)) return body(inputs, outputs);
   const targets = outputs.map((view) =>
     isHalf(view.dtype) ? temporary(context, view.buffer.device, dtypes.float32, view.shape) : view,
   );
@@ -98,6 +104,8 @@ export function inComputeDType(
     if (target !== outputs[i]) copy(context, target, outputs[i]!);
   });
 }
+
+const isHalfView = (view: View): boolean => isHalf(view.dtype);
 
 export function isHalf(dtype: dtypes.DType): boolean {
   return dtype === dtypes.float16 || dtype === dtypes.bfloat16;
