@@ -9,3 +9,5 @@ export function probe(pointer: usize): f32 {
 export { gather } from "./gather";
 export { gather_positions } from "./gather_positions";
 export { scatter } from "./scatter";
+
+export { map } from "./block_machine";

@@ -1,0 +1,55 @@
+/** `map` on the cpu: a program of the block machine over ranges of elements. */
+
+import type { View } from "../../../ts/core/device.ts";
+import { numelOf } from "../../../ts/core/shape.ts";
+import type { MapParams } from "../../../ts/kernel/spec.ts";
+import { BLOCK } from "../../assembly/block_rows.ts";
+import type { Lowering } from "../context.ts";
+import { compile } from "./program.ts";
+import { launchWords, writeIndices, writeScalars } from "./launch.ts";
+import { isPlain, isSingle, Mode, planWalk } from "./views.ts";
+
+/** About how many elementary steps a task is worth; with less, handing it to a thread costs more than it saves. */
+const TASK_COST = 1 << 17;
+
+export const lowerMap: Lowering<"map"> = (spec, context) => {
+  const program = compile(context, spec.inputs, spec.outputs, null);
+  // A function of the expression only, so that results never depend on the machine.
+  const chunk = Math.max(4, Math.ceil(TASK_COST / program.cost / BLOCK)) * BLOCK;
+
+  return (inputs: readonly View[], outputs: readonly View[], { scalars }: MapParams): void => {
+    const first = outputs[0]!;
+    const total = numelOf(first.shape);
+    if (total === 0) return;
+    const views = inputs.length === 0 ? outputs : inputs.concat(outputs);
+    const copied = clashing(inputs, outputs);
+    const walk = !copied && isPlain(views) ? null : planWalk(views, first, program.indices.length === 0);
+    const rank = walk === null ? 0 : walk.sizes.length;
+    const p = context.params(launchWords(program, views.length, rank));
+    p.i32(program.ptr).i32(total).i32(chunk).i32(rank).i32(0).i32(0);
+    writeScalars(p, program, scalars);
+    for (let i = 0; i < views.length; i++) {
+      const view = views[i]!;
+      p.i32(context.address(view));
+      if (walk === null) p.i32(i < inputs.length && total > 1 && isSingle(view) ? Mode.single : Mode.direct);
+      else p.i32(copied && i < inputs.length && rank > 0 ? Mode.strided : walk.modes[i]!).i32s(walk.strides[i]!);
+    }
+    if (walk !== null) p.i32s(walk.sizes);
+    writeIndices(p, program, first.shape);
+    context.launch("map", p.ptr, Math.ceil(total / chunk));
+  };
+};
+
+/**
+ * Whether writing outputs may spoil an input that is read where it lies, within a block: then blocks of inputs are copied first.
+ * One output of the same layout is harmless, as each element is read before it is written.
+ */
+function clashing(inputs: readonly View[], outputs: readonly View[]): boolean {
+  for (const output of outputs) {
+    for (const input of inputs) {
+      if (output.buffer !== input.buffer) continue;
+      if (outputs.length > 1 || output.offset !== input.offset || output.dtype !== input.dtype) return true;
+    }
+  }
+  return false;
+}
