@@ -128,6 +128,21 @@ describe("thread pool", () => {
   });
 });
 
+describe("kernels that trap", () => {
+  it.each([1, 3])("are errors that name the kernel, and the device goes on (%i threads)", async (threads) => {
+    const device = await deviceWith(threads);
+    if (threads > 1) await booted(device, threads - 1);
+    const good = view(device, float32, [1, 256, 256], floats(65536, 1));
+    const beyond: View = { ...good, offset: 1 << 29 };
+    const kernel = device.prepare({ kind: "matmul", dtype: float32, bias: false });
+    const expected = product(devices[0]!, 256);
+    for (let i = 0; i < 5; i++) {
+      expect(() => device.run(kernel, [good, beyond], [good], { alpha: 1, beta: 0 })).toThrow(/^cpu: kernel gemm_\w+ failed/);
+      expectSame(product(device, 256), expected);
+    }
+  });
+});
+
 describe("without threads", () => {
   it("warns once and runs on one thread where the page is not isolated", async () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});

@@ -24,6 +24,8 @@ const SLAB_GROUPS = [
 
 /** Memory grows by at least this. */
 const GROWTH_BYTES = 16 << 20;
+/** Permanent memory for small pieces is taken this much at a time. */
+const SHELF_BYTES = 256 << 10;
 /** How many bytes may be allocated (net of explicit frees) before garbage is collected. */
 const LEAST_PRESSURE = 64 << 20;
 /** Share of the time that collecting may take before it is done less often. */
@@ -61,6 +63,9 @@ export class Allocator {
   #live = 0;
   #peak = 0;
   #permanent = 0;
+  /** What is left of the block that permanent memory comes from. */
+  #shelfAt = 0;
+  #shelfEnd = 0;
   #liveAfterSweep = 0;
   #threshold = LEAST_PRESSURE;
   #sweptAt = performance.now();
@@ -115,11 +120,19 @@ export class Allocator {
   release(block: Block): void {
     this.#give(block);
   }
-  /** Memory that lives as long as the device; does not count as live. */
+  /** Memory that lives as long as the device; does not count as live. Small pieces share blocks, so as not to split the heap up. */
   permanent(nbytes: number): number {
-    const block = this.#take(nbytes);
-    this.#permanent += block.size;
-    return block.ptr;
+    const size = roundSmall(nbytes);
+    if (size > this.#shelfEnd - this.#shelfAt) {
+      const large = size > SHELF_BYTES / 4;
+      const block = this.#take(large ? size : SHELF_BYTES);
+      this.#permanent += block.size;
+      if (large) return block.ptr;
+      this.#shelfAt = block.ptr;
+      this.#shelfEnd = block.ptr + block.size;
+    }
+    this.#shelfAt += size;
+    return this.#shelfAt - size;
   }
 
   /** Frees what dead buffers held. Finds all of them only after a collection. */

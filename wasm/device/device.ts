@@ -173,6 +173,9 @@ function baseOf(buffer: Buffer): number {
   return ptr;
 }
 
+/** Workspace up to this comes from the arena of the parameter blocks. */
+const SMALL_WORKSPACE = 64 << 10;
+
 /** What lowerings see. Parameter blocks and workspace last until the end of the run. */
 class Context implements ComposingContext {
   readonly #device: CpuDevice;
@@ -180,7 +183,8 @@ class Context implements ComposingContext {
   /** Writers and blocks of workspace of the current run. */
   readonly #writers: ParamWriter[] = [];
   #writersUsed = 0;
-  #paramsAt = PARAMS_BASE;
+  /** Where the next parameter block or small workspace goes. */
+  #arenaAt = PARAMS_BASE;
   #workspaces: Block[] = [];
 
   constructor(
@@ -205,14 +209,18 @@ class Context implements ComposingContext {
     let writer = this.#writers[this.#writersUsed];
     if (writer === undefined) this.#writers.push((writer = new ParamWriter(this.heap)));
     this.#writersUsed++;
-    const bytes = (words * 4 + 15) & -16;
-    if (this.#paramsAt + bytes > PARAMS_END) return writer.reset(this.workspace(bytes), words);
-    writer.reset(this.#paramsAt, words);
-    this.#paramsAt += bytes;
-    return writer;
+    const at = (this.#arenaAt + 15) & -16;
+    if (at + words * 4 > PARAMS_END) return writer.reset(this.workspace(words * 4), words);
+    this.#arenaAt = at + words * 4;
+    return writer.reset(at, words);
   }
 
   workspace(nbytes: number): number {
+    const at = (this.#arenaAt + 63) & -64;
+    if (nbytes <= SMALL_WORKSPACE && at + nbytes <= PARAMS_END) {
+      this.#arenaAt = at + nbytes;
+      return at;
+    }
     const block = this.#allocator.reserve(nbytes);
     this.#workspaces.push(block);
     return block.ptr;
@@ -223,7 +231,7 @@ class Context implements ComposingContext {
   }
 
   endRun(): void {
-    this.#paramsAt = PARAMS_BASE;
+    this.#arenaAt = PARAMS_BASE;
     this.#writersUsed = 0;
     if (this.#workspaces.length > 0) {
       for (const block of this.#workspaces) this.#allocator.release(block);

@@ -4,7 +4,7 @@
  *     0      guard: a null pointer hits nothing
  *     4 KiB  AssemblyScript: static data
  *     1 MiB  C++: static data and the main thread's stack
- *     2 MiB  the thread pool's control words, then parameter blocks
+ *     2 MiB  the thread pool's control words, then parameter blocks and small workspace
  *     4 MiB  the main thread's scratch
  *     8 MiB  the allocator's heap (the other threads' stacks and scratch are blocks of it)
  */

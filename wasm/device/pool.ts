@@ -62,6 +62,7 @@ export class Pool {
     Atomics.add(control, Control.STATE, 1);
     // Notifying is a system call: only when somebody sleeps. All are woken, as some sleepers may not be among the participants.
     if (Atomics.load(control, Control.SLEEPERS) > 0) Atomics.notify(control, Control.STATE);
+    let failed = false;
     try {
       for (;;) {
         const task = Atomics.add(control, Control.NEXT, 1);
@@ -72,8 +73,9 @@ export class Pool {
       // Also after a trap: the memory of the job must not be reused under a worker's hands.
       Atomics.add(control, Control.STATE, 1);
       this.#wait();
+      failed = Atomics.exchange(control, Control.FAILED, 0) !== 0;
     }
-    if (Atomics.exchange(control, Control.FAILED, 0) !== 0) {
+    if (failed) {
       throw new RuntimeError(`cpu: kernel ${this.#options.kernels.names[id]} failed in a worker thread`);
     }
   }

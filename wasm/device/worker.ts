@@ -28,9 +28,8 @@ function serve(start: WorkerStart): never {
           if (task >= tasks) break;
           kernel(params, task, scratch);
         }
-      } catch (error) {
+      } catch {
         kernels.resetStack();
-        console.error(error);
         Atomics.store(control, Control.FAILED, 1);
       }
     }
