@@ -150,6 +150,27 @@ export class Allocator {
     const start = performance.now();
     this.#platform.collect?.();
     this.sweep();
+    this.#tune(start);
+  }
+
+  /** Collects what should be enough to go on. */
+  #relieve(): void {
+    const { collect, collectYoung } = this.#platform;
+    if (collect === undefined) {
+      this.#platform.pressure?.(this.#live - this.#liveAfterSweep);
+      this.sweep();
+      return;
+    }
+    if (collectYoung === undefined) return this.collect();
+    const start = performance.now();
+    const before = this.#liveAfterSweep;
+    collectYoung();
+    this.sweep();
+    if (this.#live - before < this.#threshold / 4) this.#tune(start);
+    else this.collect();
+  }
+
+  #tune(start: number): void {
     const now = performance.now();
     this.#collections++;
     // Collect less often where the JavaScript heap is large and collecting is slow.
@@ -237,14 +258,6 @@ export class Allocator {
 
   #pressureLimit(): number {
     return Math.max(this.#threshold, this.#liveAfterSweep / 2);
-  }
-
-  #relieve(): void {
-    if (this.#platform.collect) this.collect();
-    else {
-      this.#platform.pressure?.(this.#live - this.#liveAfterSweep);
-      this.sweep();
-    }
   }
 
   /** Grows so that `nbytes` fit at the end. */

@@ -46,21 +46,29 @@ function createWorker(): PlatformWorker {
  * microtask checkpoint (the "kept objects" of the language), which a fully synchronous training loop never reaches; but a context with a
  * microtask queue of its own has its checkpoint after each script, and that one clears the list for the whole isolate.
  */
-function collector(): Pick<Platform, "collect" | "releaseKept"> {
+function collector(): Pick<Platform, "collect" | "collectYoung" | "releaseKept"> {
   try {
     setFlagsFromString("--expose-gc");
     const context = createContext({}, { microtaskMode: "afterEvaluate" });
-    const gc = new Script("gc").runInContext(context) as () => void;
+    const gc = new Script("gc").runInContext(context) as (options?: { type: "minor" }) => void;
     const checkpoint = new Script("0");
     const releaseKept = (): void => checkpoint.runInContext(context);
-    return {
-      releaseKept,
-      collect() {
-        releaseKept();
-        gc(); // only a major collection clears WeakRefs
-      },
+    const collectYoung = (): void => {
+      releaseKept();
+      gc({ type: "minor" });
     };
+    const collect = (): void => {
+      releaseKept();
+      gc();
+    };
+    // Older V8 (Node 20 to 24) clears WeakRefs in major collections only.
+    const probe = weakRefToNothing();
+    collectYoung();
+    return probe.deref() === undefined ? { releaseKept, collect, collectYoung } : { releaseKept, collect };
   } catch {
     return {}; // runtimes that only resemble Node
   }
 }
+
+/** In a function of its own, so that no register of the caller's frame keeps the object alive. */
+const weakRefToNothing = (): WeakRef<object> => new WeakRef({});

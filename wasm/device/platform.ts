@@ -24,6 +24,8 @@ export interface Platform {
   createWorker(): PlatformWorker;
   /** Collects garbage now, so that every WeakRef to a dead object is empty afterwards. Absent where a program cannot ask for it. */
   collect?(): void;
+  /** The same for objects that have not lived long: much cheaper, and enough most of the time. Absent where it would find nothing. */
+  collectYoung?(): void;
   /** Lets go of the targets of WeakRefs made or read in the current job, which the language keeps alive until the job ends. */
   releaseKept?(): void;
   /** Tells a garbage collector that cannot be called how much memory our objects hold. */

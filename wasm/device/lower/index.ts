@@ -3,7 +3,11 @@
 import { NotImplementedError } from "../../../ts/core/errors.ts";
 import type { KernelKind } from "../../../ts/kernel/spec.ts";
 import type { ComposedLowering } from "../context.ts";
+import { lowerConv } from "./conv.ts";
+import { lowerGather } from "./gather.ts";
+import { lowerMap } from "./map.ts";
 import { lowerMatmul } from "./matmul.ts";
+import { lowerScatter } from "./scatter.ts";
 
 const missing =
   <K extends KernelKind>(kind: K): ComposedLowering<K> =>
@@ -12,16 +16,16 @@ const missing =
   };
 
 export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
-  map: missing("map"),
+  map: lowerMap,
   reduce: missing("reduce"),
   scan: missing("scan"),
   matmul: lowerMatmul,
-  conv: missing("conv"),
+  conv: lowerConv,
   pool: missing("pool"),
   rowwise: missing("rowwise"),
   attention: missing("attention"),
-  gather: missing("gather"),
-  scatter: missing("scatter"),
+  gather: lowerGather,
+  scatter: lowerScatter,
   sort: missing("sort"),
   nonzero: missing("nonzero"),
   random: missing("random"),
