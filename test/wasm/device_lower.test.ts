@@ -1,0 +1,119 @@
+/** The adapters between kernel specs and the planners of the C++ kernels, against plain loops in float64. */
+
+import { describe, expect, it } from "vitest";
+import { bfloat16, type DType, float16, float32, float64, int8 } from "../../ts/core/dtype.ts";
+import type { View } from "../../ts/core/device.ts";
+import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
+import { cast, load } from "../../ts/kernel/expr.ts";
+import type { ConvParams, KernelSpec } from "../../ts/kernel/spec.ts";
+import { createCpuDevice } from "../../wasm/device/index.ts";
+import { nodePlatform } from "../../wasm/device/platform.node.ts";
+
+const device = await createCpuDevice(nodePlatform(), { threads: 1 });
+
+function empty(dtype: DType, shape: readonly number[]): View {
+  return { buffer: device.alloc(numelOf(shape) * dtype.itemsize), dtype, shape, strides: contiguousStrides(shape), offset: 0 };
+}
+function run(spec: KernelSpec, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
+  device.run(device.prepare(spec), inputs, outputs, params);
+}
+function convert(view: View, dtype: DType): View {
+  if (view.dtype === dtype) return view;
+  const out = empty(dtype, view.shape);
+  const expr = cast(load(0, view.dtype), dtype);
+  run({ kind: "map", inputs: [view.dtype], scalars: 0, outputs: [expr] }, [view], [out], { scalars: [] });
+  return out;
+}
+function from(dtype: DType, shape: readonly number[], values: ArrayLike<number>): View {
+  const wide = empty(float64, shape);
+  device.write(wide.buffer, 0, new Uint8Array(Float64Array.from(values).buffer));
+  return convert(wide, dtype);
+}
+function values(view: View): Float64Array {
+  const wide = convert(view, float64);
+  return new Float64Array(device.readSync(wide.buffer, 0, numelOf(view.shape) * 8).buffer);
+}
+
+/** Small whole numbers and halves: exact in every floating dtype, so that results can be compared exactly. */
+function exact(shape: readonly number[], seed: number): Float64Array {
+  let state = seed;
+  return Float64Array.from({ length: numelOf(shape) }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return ((state >>> 16) % 9) - 4;
+  });
+}
+
+const FLOATS = [float16, bfloat16, float32, float64];
+
+describe("matmul", () => {
+  it.each([...FLOATS, int8])("of $name with a full bias", (dtype) => {
+    const [batches, m, n, k] = [2, 5, 7, 6];
+    const [a, b, c] = [exact([batches, m, k], 1), exact([k, n], 2), exact([batches, m, n], 3)];
+    const bView: View = { ...from(dtype, [k, n], b), shape: [batches, k, n], strides: [0, n, 1] };
+    for (const beta of [0, 2]) {
+      const out = from(dtype, [batches, m, n], new Float64Array(batches * m * n).fill(1));
+      const inputs = [from(dtype, [batches, m, k], a), bView, from(dtype, [batches, m, n], c)];
+      run({ kind: "matmul", dtype, bias: true }, inputs, [out], { alpha: 1, beta });
+      const got = values(out);
+      for (let i = 0; i < batches * m * n; i++) {
+        const [row, column] = [Math.floor(i / n), i % n];
+        let sum = 0;
+        for (let j = 0; j < k; j++) sum += a[row * k + j]! * b[j * n + column]!;
+        const value = beta + sum + c[i]!;
+        expect(got[i]).toBe(dtype === int8 ? (value << 24) >> 24 : value);
+      }
+    }
+  });
+});
+
+describe("conv", () => {
+  const params: ConvParams = { stride: [1, 2, 1], padding: [0, 1, 2], dilation: [1, 1, 2], groups: 2 };
+  const [N, G, CI, CO] = [2, 2, 3, 2];
+  const [input, kernel, output] = [[1, 7, 6], [1, 3, 2], [1, 4, 8]];
+  const shapes = { x: [N, G * CI, ...input], w: [G * CO, CI, ...kernel], y: [N, G * CO, ...output] };
+
+  /** Calls `visit` with the positions in x, w and y of every product that a convolution consists of. */
+  function products(visit: (x: number, w: number, y: number) => void): void {
+    const at = (shape: readonly number[], ...index: number[]): number => index.reduce((p, i, d) => p * shape[d]! + i, 0);
+    for (let b = 0; b < N; b++)
+      for (let co = 0; co < G * CO; co++)
+        for (let ci = 0; ci < CI; ci++)
+          for (let oy = 0; oy < output[1]!; oy++)
+            for (let ox = 0; ox < output[2]!; ox++)
+              for (let ky = 0; ky < kernel[1]!; ky++)
+                for (let kx = 0; kx < kernel[2]!; kx++) {
+                  const iy = oy * params.stride[1] - params.padding[1] + ky * params.dilation[1];
+                  const ix = ox * params.stride[2] - params.padding[2] + kx * params.dilation[2];
+                  if (iy < 0 || ix < 0 || iy >= input[1]! || ix >= input[2]!) continue;
+                  const channel = Math.floor(co / CO) * CI + ci;
+                  visit(at(shapes.x, b, channel, 0, iy, ix), at(shapes.w, co, ci, 0, ky, kx), at(shapes.y, b, co, 0, oy, ox));
+                }
+  }
+
+  it.each(FLOATS)("of $name: forward and both gradients", (dtype) => {
+    const [x, w, gy, bias] = [exact(shapes.x, 1), exact(shapes.w, 2), exact(shapes.y, 3), exact([G * CO], 4)];
+    const perChannel = output[1]! * output[2]!;
+    const y = Float64Array.from(gy, (_, i) => bias[Math.floor(i / perChannel) % (G * CO)]!);
+    const [gx, gw] = [new Float64Array(x.length), new Float64Array(w.length)];
+    products((i, j, o) => {
+      y[o]! += x[i]! * w[j]!;
+      gx[i]! += gy[o]! * w[j]!;
+      gw[j]! += gy[o]! * x[i]!;
+    });
+    const [xv, wv, gyv] = [from(dtype, shapes.x, x), from(dtype, shapes.w, w), from(dtype, shapes.y, gy)];
+    const [yv, gxv, gwv] = [empty(dtype, shapes.y), empty(dtype, shapes.x), empty(dtype, shapes.w)];
+    run({ kind: "conv", mode: "forward", dtype, bias: true }, [xv, wv, from(dtype, [G * CO], bias)], [yv], params);
+    run({ kind: "conv", mode: "input_grad", dtype, bias: false }, [gyv, wv], [gxv], params);
+    run({ kind: "conv", mode: "weight_grad", dtype, bias: false }, [gyv, xv], [gwv], params);
+    const rounded = (exactly: Float64Array): Float64Array => values(from(dtype, [exactly.length], exactly));
+    expect(values(yv)).toEqual(rounded(y));
+    expect(values(gxv)).toEqual(rounded(gx));
+    expect(values(gwv)).toEqual(rounded(gw));
+  });
+
+  it("of integers is an error that says what to do", () => {
+    expect(() => device.prepare({ kind: "conv", mode: "forward", dtype: int8, bias: false })).toThrow(
+      "conv: no cpu kernel for torch.int8; convert to a floating dtype",
+    );
+  });
+});
