@@ -10,7 +10,7 @@ export async function installPackages() {
   if (isFresh("packages", hash, outputs)) return;
   if (!existsSync(outputs[0]) || !matchesLock()) {
     say("installing packages (npm ci)");
-    const { code, output } = await runNpm(["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+    const { code, output } = await runNpm(["ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"]);
     if (code !== 0) throw new StepError(`npm ci failed:\n${output.trim()}`);
     say("packages installed");
   }
