@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["build/", "dist/", "wasm/assembly/", "test/scripts/fixtures/"] },
+  { ignores: ["build/", "dist/", "wasm/assembly/"] },
   js.configs.recommended,
   ...tseslint.configs.recommended,
   {
