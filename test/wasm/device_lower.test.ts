@@ -69,7 +69,11 @@ describe("matmul", () => {
 describe("conv", () => {
   const params: ConvParams = { stride: [1, 2, 1], padding: [0, 1, 2], dilation: [1, 1, 2], groups: 2 };
   const [N, G, CI, CO] = [2, 2, 3, 2];
-  const [input, kernel, output] = [[1, 7, 6], [1, 3, 2], [1, 4, 8]];
+  const [input, kernel, output] = [
+    [1, 7, 6],
+    [1, 3, 2],
+    [1, 4, 8],
+  ];
   const shapes = { x: [N, G * CI, ...input], w: [G * CO, CI, ...kernel], y: [N, G * CO, ...output] };
 
   /** Calls `visit` with the positions in x, w and y of every product that a convolution consists of. */

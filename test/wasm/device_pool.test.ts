@@ -200,17 +200,33 @@ describe("settings", () => {
     expect(device.variant).toBe("simd");
     const limited = await createCpuDevice(withSettings({ KINDLING_MEMORY_LIMIT: "64 MiB" }));
     expect(() => limited.alloc(64 << 20)).toThrow("a limit of 56.0 MiB");
-    await expect(createCpuDevice(withSettings({ KINDLING_NUM_THREADS: "many" }))).rejects.toThrow('KINDLING_NUM_THREADS is "many"');
-    await expect(createCpuDevice(withSettings({ KINDLING_MEMORY_LIMIT: "lots" }))).rejects.toThrow('KINDLING_MEMORY_LIMIT is "lots"');
-    await expect(createCpuDevice(withSettings({ KINDLING_WASM_VARIANT: "fast" }))).rejects.toThrow('KINDLING_WASM_VARIANT is "fast"');
+    await expect(createCpuDevice(withSettings({ KINDLING_NUM_THREADS: "many" }))).rejects.toThrow(
+      'KINDLING_NUM_THREADS is "many"',
+    );
+    await expect(createCpuDevice(withSettings({ KINDLING_MEMORY_LIMIT: "lots" }))).rejects.toThrow(
+      'KINDLING_MEMORY_LIMIT is "lots"',
+    );
+    await expect(createCpuDevice(withSettings({ KINDLING_WASM_VARIANT: "fast" }))).rejects.toThrow(
+      'KINDLING_WASM_VARIANT is "fast"',
+    );
   });
 });
 
 describe("matmul on the device", () => {
   it("multiplies transposed and broadcast views, adds a bias vector, scales and accumulates", async () => {
     const device = devices[0]!;
-    const a = view(device, float64, [2, 3, 4], Float64Array.from({ length: 24 }, (_, i) => i - 7));
-    const b = view(device, float64, [5, 4], Float64Array.from({ length: 20 }, (_, i) => (i * 3) % 7));
+    const a = view(
+      device,
+      float64,
+      [2, 3, 4],
+      Float64Array.from({ length: 24 }, (_, i) => i - 7),
+    );
+    const b = view(
+      device,
+      float64,
+      [5, 4],
+      Float64Array.from({ length: 20 }, (_, i) => (i * 3) % 7),
+    );
     const bT: View = { ...b, shape: [2, 4, 5], strides: [0, 1, 4] };
     const bias = view(device, float64, [5], Float64Array.of(1, 2, 3, 4, 5));
     const out = view(device, float64, [2, 3, 5], new Float64Array(30).fill(10));

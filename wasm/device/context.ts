@@ -40,17 +40,10 @@ export interface ComposingContext extends CpuContext {
   lower<K extends KernelKind>(spec: Extract<KernelSpec, { kind: K }>): LoweredRun<K>;
 }
 
-export type LoweredRun<K extends KernelKind> = (
-  inputs: readonly View[],
-  outputs: readonly View[],
-  params: ParamsOf[K],
-) => void;
+export type LoweredRun<K extends KernelKind> = (inputs: readonly View[], outputs: readonly View[], params: ParamsOf[K]) => void;
 
 /** How a spec kind runs on the cpu: `prepare` looks at structure once, what it returns runs many times. */
-export type Lowering<K extends KernelKind> = (
-  spec: Extract<KernelSpec, { kind: K }>,
-  context: CpuContext,
-) => LoweredRun<K>;
+export type Lowering<K extends KernelKind> = (spec: Extract<KernelSpec, { kind: K }>, context: CpuContext) => LoweredRun<K>;
 
 export type ComposedLowering<K extends KernelKind> = (
   spec: Extract<KernelSpec, { kind: K }>,

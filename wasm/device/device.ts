@@ -3,12 +3,20 @@
 import type { Buffer, Device, DeviceCaps, Kernel, MemoryStats, View } from "../../ts/core/device.ts";
 import { NotImplementedError, RuntimeError } from "../../ts/core/errors.ts";
 import type { KernelKind, KernelSpec } from "../../ts/kernel/spec.ts";
-import { Allocator, CpuBuffer } from "./allocator.ts";
+import { Allocator, type CpuBuffer } from "./allocator.ts";
 import type { Block } from "./blocks.ts";
 import type { ComposingContext, LoweredRun, ComposedLowering } from "./context.ts";
 import { lowerings } from "./lower/index.ts";
 import { LinearMemory, MAIN_SCRATCH, PARAMS_BASE, PARAMS_END } from "./memory.ts";
-import { type KernelFunction, type Kernels, type Modules, type Variant, chooseVariant, compileModules, instantiate } from "./modules.ts";
+import {
+  type KernelFunction,
+  type Kernels,
+  type Modules,
+  type Variant,
+  chooseVariant,
+  compileModules,
+  instantiate,
+} from "./modules.ts";
 import { ParamWriter } from "./params.ts";
 import type { Platform } from "./platform.ts";
 import { Pool } from "./pool.ts";

@@ -7,17 +7,18 @@ export type Variant = "simd" | "relaxed";
 export type KernelFunction = (params: number, task: number, scratch: number) => void;
 
 /** A module with one function: f32x4.relaxed_madd of three zero vectors. It validates where relaxed SIMD is there. */
-const RELAXED_PROBE = Uint8Array.of(
-  0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, // magic, version
-  0x01, 0x05, 0x01, 0x60, 0x00, 0x01, 0x7b, // type: () -> v128
-  0x03, 0x02, 0x01, 0x00, // one function of it
-  0x0a, 0x13, 0x01, 0x11, 0x00, // code: 17 bytes, no locals
-  0x41, 0x00, 0xfd, 0x0f, // i32.const 0, i8x16.splat
-  0x41, 0x00, 0xfd, 0x0f,
-  0x41, 0x00, 0xfd, 0x0f,
-  0xfd, 0x85, 0x02, // f32x4.relaxed_madd
-  0x0b,
+const RELAXED_PROBE = fromHex(
+  "0061736d 01000000" + // magic, version
+    "01 05 01 60 00 01 7b" + // type: () -> v128
+    "03 02 01 00" + // one function of it
+    "0a 13 01 11 00" + // code: 17 bytes, no locals
+    "4100 fd0f 4100 fd0f 4100 fd0f" + // three times i32.const 0, i8x16.splat
+    "fd8502 0b", // f32x4.relaxed_madd, end
 );
+
+function fromHex(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(text.replaceAll(" ", "").match(/../g)!, (pair) => parseInt(pair, 16));
+}
 
 export function chooseVariant(platform: Platform): Variant {
   const wanted = platform.setting("KINDLING_WASM_VARIANT");

@@ -62,7 +62,7 @@ export class Pool {
     Atomics.add(control, Control.STATE, 1);
     // Notifying is a system call: only when somebody sleeps. All are woken, as some sleepers may not be among the participants.
     if (Atomics.load(control, Control.SLEEPERS) > 0) Atomics.notify(control, Control.STATE);
-    let failed = false;
+    let failed: boolean;
     try {
       for (;;) {
         const task = Atomics.add(control, Control.NEXT, 1);

@@ -36,7 +36,13 @@ export const lowerMatmul: ComposedLowering<"matmul"> = (spec, context) => {
   };
 };
 
-function product(context: ComposingContext, dtype: Gemm["dtype"], inputs: readonly View[], out: View, params: MatmulParams): void {
+function product(
+  context: ComposingContext,
+  dtype: Gemm["dtype"],
+  inputs: readonly View[],
+  out: View,
+  params: MatmulParams,
+): void {
   const [a, b, bias] = inputs as [View, View, View | undefined];
   const [batches, m, n] = out.shape as [number, number, number];
   let beta = params.beta;
