@@ -124,6 +124,9 @@ export class FloatScalar {
   valueOf(): number {
     return this.value;
   }
+  toString(): string {
+    return `${this.value}f`;
+  }
 }
 
 /** What a Python number may be here. A whole `number` counts as an int, a `bigint` as an int64. */

@@ -1,7 +1,7 @@
 /** Elementwise ops: one scalar expression, PyTorch's broadcasting and type promotion, deferred and fused. */
 
 import type { Device } from "../core/device.ts";
-import { FloatScalar, get_default_dtype, type DType, type Scalar } from "../core/dtype.ts";
+import { float32, FloatScalar, get_default_dtype, type DType, type Scalar } from "../core/dtype.ts";
 import { is_grad_enabled } from "../core/grad_mode.ts";
 import { broadcastShapes, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -33,6 +33,11 @@ export interface PointwiseRule extends OpOptions {
   readonly dtype?: "promote" | "float" | ((promoted: DType, params: Values) => DType);
   /** Leave arguments in their own types (e.g. a condition); the expression casts. */
   readonly mixed?: boolean;
+  /**
+   * float16 and bfloat16 are computed in float32, numbers included, and rounded once at the end, unless this is false (comparisons,
+   * whose numbers are rounded to the tensor's type first).
+   */
+  readonly widen?: boolean;
   /** Parameters that change the expression beyond their values, as a word for the cache key. */
   readonly variant?: (params: Values) => string;
   /** Arguments and scalars by name → the result, whose dtype is the op's. Other parameters come in `params`. */
@@ -90,7 +95,11 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
         inputs.push(a);
         if (a._leafRequiresGrad || a._gradFn !== null || a._view !== null) grads = grads || a.requires_grad;
       }
-      if (!plain) dtype = resultType(name, tensorAt.map((i) => args[i] as Tensor | Scalar));
+      if (!plain)
+        dtype = resultType(
+          name,
+          tensorAt.map((i) => args[i] as Tensor | Scalar),
+        );
       if (device === null) {
         throw new TypeError(`${name}(${info.signature.text}): at least one of ${tensorNames.join(", ")} must be a Tensor`);
       }
@@ -150,15 +159,17 @@ function buildTemplate(
   dtype: DType,
 ): Template {
   const exprs: Record<string, Expr> = {};
+  const wide = rule.widen !== false && dtype.is_floating_point && dtype.itemsize === 2 ? float32 : dtype;
   let input = 0;
   let slot = 0;
   for (const i of tensorAt) {
     const a = args[i];
-    const x = a instanceof Tensor ? load(input++, a.dtype) : scalar(slot++, dtype);
-    exprs[names[i]!] = rule.mixed ? x : cast(x, dtype);
+    const x = a instanceof Tensor ? load(input++, a.dtype) : scalar(slot++, wide);
+    exprs[names[i]!] = rule.mixed ? x : a instanceof Tensor ? cast(cast(x, dtype), wide) : x;
   }
-  for (const i of scalarAt) exprs[names[i]!] = scalar(slot++, dtype);
-  return makeTemplate(rule.expr(exprs, byName(names, args), dtype), input, slot);
+  for (const i of scalarAt) exprs[names[i]!] = scalar(slot++, wide);
+  const result = rule.expr(exprs, byName(names, args), wide);
+  return makeTemplate(wide !== dtype && result.dtype === wide ? cast(result, dtype) : result, input, slot);
 }
 
 function attach(
