@@ -101,6 +101,11 @@ export class TestContext implements CpuContext {
     return view;
   }
 
+  /** One element seen everywhere: all strides are 0. */
+  full(dtype: DType, shape: readonly number[], value: Value): View {
+    return { ...this.tensor(dtype, [1], [value]), shape, strides: shape.map(() => 0) };
+  }
+
   /** Row-major values: bigint for int64, number for all else. */
   values(view: View): Value[] {
     const out: Value[] = [];

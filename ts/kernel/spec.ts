@@ -236,13 +236,14 @@ export interface NonzeroSpec {
  * the draws); on GPU devices from Philox.
  * uniform [a, b), normal (mean a, std b), random_int (from a, to b; whole numbers), bernoulli (p = a, or inputs[0] per element),
  * exponential (lambd a), geometric (p a), cauchy (median a, sigma b), log_normal (mean a, std b), randperm (0..n-1), poisson
- * (inputs[0]), binomial (inputs[0] count, inputs[1] prob), multinomial is built from exponential.
+ * (inputs[0]), binomial (inputs[0] count, inputs[1] prob), standard_gamma (inputs[0] alpha); inputs have the output's shape.
+ * multinomial is built from exponential.
  */
 export interface RandomSpec {
   readonly kind: "random";
   readonly distribution:
     | "uniform" | "normal" | "random_int" | "bernoulli" | "exponential" | "geometric" | "cauchy" | "log_normal" | "randperm"
-    | "poisson" | "binomial";
+    | "poisson" | "binomial" | "standard_gamma";
   readonly dtype: DType;
 }
 export interface RandomParams {
@@ -250,12 +251,21 @@ export interface RandomParams {
   readonly b: number | bigint;
   readonly generator: GeneratorState;
 }
-/** A random stream: a buffer-free handle that the device keeps its state in. */
+/** PyTorch's CPU generator: mt19937 and the second of the last pair of normals, which the next call takes. */
+export interface MersenneTwister {
+  readonly words: Uint32Array;
+  /** 1 + the words left before the next twist. */
+  left: number;
+  next: number;
+  normal: number | null;
+}
+
+/** A random stream: a buffer-free handle that the device keeps its state in. ts/kernel/generator.ts makes, saves and restores it. */
 export interface GeneratorState {
   /** Seed of the stream, 64 bits. */
   seed: bigint;
-  /** mt19937 words and position, and the cached normal; created on first use. Owned by the cpu device. */
-  mt: { words: Uint32Array; left: number; next: number; normal: number | null } | null;
+  /** State of the cpu's generator; created from the seed on first use. */
+  mt: MersenneTwister | null;
   /** Philox counter for GPU devices. */
   offset: number;
 }

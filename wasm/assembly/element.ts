@@ -53,16 +53,17 @@ export function put<T, C>(address: usize, value: C): void {
   } else if (isBoolean<T>()) {
     store<u8>(address, <u8>(value != 0));
   } else if (isInteger<T>() && isFloat<C>()) {
-    // Through i64, so that what is out of range wraps as a cast does elsewhere and never traps.
-    store<T>(address, <T>(<i64>trunc_sat(<f64>value)));
+    // Through i64, so that what is out of range wraps and never traps.
+    store<T>(address, <T>toInt64(<f64>value));
   } else {
     store<T>(address, <T>value);
   }
 }
 
+/** Truncates; what does not fit gives the least int64, as the x86 instruction does. */
 @inline
-function trunc_sat(x: f64): i64 {
-  return i64.trunc_sat_f64_s(x);
+function toInt64(x: f64): i64 {
+  return abs<f64>(x) < 9223372036854775808.0 ? <i64>x : i64.MIN_VALUE;
 }
 
 export function halfToFloat(h: u16): f32 {

@@ -11,3 +11,6 @@ export { gather_positions } from "./gather_positions";
 export { scatter } from "./scatter";
 
 export { map } from "./block_machine";
+export { reduce_columns, reduce_finish, reduce_rows } from "./reduce";
+export { random_draw } from "./random";
+export { random_normals } from "./random_normals";

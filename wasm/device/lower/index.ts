@@ -7,6 +7,7 @@ import { lowerConv } from "./conv.ts";
 import { lowerGather } from "./gather.ts";
 import { lowerMap } from "./map.ts";
 import { lowerMatmul } from "./matmul.ts";
+import { lowerRandom } from "./random.ts";
 import { lowerScatter } from "./scatter.ts";
 
 const missing =
@@ -28,6 +29,6 @@ export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   scatter: lowerScatter,
   sort: missing("sort"),
   nonzero: missing("nonzero"),
-  random: missing("random"),
+  random: lowerRandom,
   optimizer: missing("optimizer"),
 };
