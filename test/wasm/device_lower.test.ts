@@ -1,49 +1,10 @@
 /** The adapters between kernel specs and the planners of the C++ kernels, against plain loops in float64. */
 
 import { describe, expect, it } from "vitest";
-import { bfloat16, type DType, float16, float32, float64, int8 } from "../../ts/core/dtype.ts";
+import { int8 } from "../../ts/core/dtype.ts";
 import type { View } from "../../ts/core/device.ts";
-import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
-import { cast, load } from "../../ts/kernel/expr.ts";
-import type { ConvParams, KernelSpec } from "../../ts/kernel/spec.ts";
-import { createCpuDevice } from "../../wasm/device/index.ts";
-import { nodePlatform } from "../../wasm/device/platform.node.ts";
-
-const device = await createCpuDevice(nodePlatform(), { threads: 1 });
-
-function empty(dtype: DType, shape: readonly number[]): View {
-  return { buffer: device.alloc(numelOf(shape) * dtype.itemsize), dtype, shape, strides: contiguousStrides(shape), offset: 0 };
-}
-function run(spec: KernelSpec, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
-  device.run(device.prepare(spec), inputs, outputs, params);
-}
-function convert(view: View, dtype: DType): View {
-  if (view.dtype === dtype) return view;
-  const out = empty(dtype, view.shape);
-  const expr = cast(load(0, view.dtype), dtype);
-  run({ kind: "map", inputs: [view.dtype], scalars: 0, outputs: [expr] }, [view], [out], { scalars: [] });
-  return out;
-}
-function from(dtype: DType, shape: readonly number[], values: ArrayLike<number>): View {
-  const wide = empty(float64, shape);
-  device.write(wide.buffer, 0, new Uint8Array(Float64Array.from(values).buffer));
-  return convert(wide, dtype);
-}
-function values(view: View): Float64Array {
-  const wide = convert(view, float64);
-  return new Float64Array(device.readSync(wide.buffer, 0, numelOf(view.shape) * 8).buffer);
-}
-
-/** Small whole numbers and halves: exact in every floating dtype, so that results can be compared exactly. */
-function exact(shape: readonly number[], seed: number): Float64Array {
-  let state = seed;
-  return Float64Array.from({ length: numelOf(shape) }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return ((state >>> 16) % 9) - 4;
-  });
-}
-
-const FLOATS = [float16, bfloat16, float32, float64];
+import type { ConvParams } from "../../ts/kernel/spec.ts";
+import { device, empty, exact, FLOATS, from, run, values } from "./device_tools.ts";
 
 describe("matmul", () => {
   it.each([...FLOATS, int8])("of $name with a full bias", (dtype) => {

@@ -8,6 +8,7 @@ import { lowerGather } from "./gather.ts";
 import { lowerMap } from "./map.ts";
 import { lowerMatmul } from "./matmul.ts";
 import { lowerRandom } from "./random.ts";
+import { lowerRowwise } from "./rowwise.ts";
 import { lowerScatter } from "./scatter.ts";
 
 const missing =
@@ -23,7 +24,7 @@ export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   matmul: lowerMatmul,
   conv: lowerConv,
   pool: missing("pool"),
-  rowwise: missing("rowwise"),
+  rowwise: lowerRowwise,
   attention: missing("attention"),
   gather: lowerGather,
   scatter: lowerScatter,
