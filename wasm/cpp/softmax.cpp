@@ -40,13 +40,13 @@ INLINE void softmax(const SoftmaxParams& p, uint32_t task) {
     const T least = -T(__builtin_inf());
     if (p.log) {
       const double sum = sum_terms<T>(n, [&](uint32_t i, uint32_t count) {
-        return vexp<T>(S::sub(load_row(x, i, count, least), shift));
+        return vexp_nonpositive<T>(S::sub(load_row(x, i, count, least), shift));
       });
       const v128_t log_sum = S::splat(T(log_f64(sum)));
       map_row(y, n, [&](uint32_t i, uint32_t count) { return S::sub(S::sub(load_row(x, i, count), shift), log_sum); });
     } else {
       const double sum = sum_terms<T>(n, [&](uint32_t i, uint32_t count) {
-        const v128_t e = vexp<T>(S::sub(load_row(x, i, count, least), shift));
+        const v128_t e = vexp_nonpositive<T>(S::sub(load_row(x, i, count, least), shift));
         if (count == S::lanes)
           wasm_v128_store(y + i, e);
         else
@@ -70,7 +70,7 @@ INLINE void softmax_backward(const SoftmaxBackwardParams& p, uint32_t task) {
     if (p.log) {
       const v128_t sum = S::splat(T(sum_terms<T>(n, [&](uint32_t i, uint32_t count) { return load_row(dy, i, count); })));
       map_row(dx, n, [&](uint32_t i, uint32_t count) {
-        return S::sub(load_row(dy, i, count), S::mul(vexp<T>(load_row(y, i, count)), sum));
+        return S::sub(load_row(dy, i, count), S::mul(vexp_nonpositive<T>(load_row(y, i, count)), sum));
       });
     } else {
       const v128_t sum = S::splat(T(sum_terms<T>(
@@ -92,7 +92,7 @@ INLINE void cross_entropy(const CrossEntropyParams& p, uint32_t task) {
     const T top = row_max(x, n);
     const v128_t shift = S::splat(top);
     const double sum = sum_terms<T>(n, [&](uint32_t i, uint32_t count) {
-      return vexp<T>(S::sub(load_row(x, i, count, -T(__builtin_inf())), shift));
+      return vexp_nonpositive<T>(S::sub(load_row(x, i, count, -T(__builtin_inf())), shift));
     });
     const T log_sum = T(log_f64(sum));
     at<T>(p.lse)[r] = top + log_sum;
@@ -128,7 +128,7 @@ INLINE void cross_entropy_backward(const CrossEntropyParams& p, uint32_t task) {
     if (p.weight) g *= at<const T>(p.weight)[t];
     const v128_t shift = S::splat(at<const T>(p.lse)[r]), scale = S::splat(g);
     map_row(dx, n, [&](uint32_t i, uint32_t count) {
-      return S::mul(vexp<T>(S::sub(load_row(x, i, count), shift)), scale);
+      return S::mul(vexp_nonpositive<T>(S::sub(load_row(x, i, count), shift)), scale);
     });
     dx[t] -= g;
   }
