@@ -1,9 +1,9 @@
 /** The adapters between kernel specs and the planners of the C++ kernels, against plain loops in float64. */
 
 import { describe, expect, it } from "vitest";
-import { int8 } from "../../ts/core/dtype.ts";
+import { float64, int8 } from "../../ts/core/dtype.ts";
 import type { View } from "../../ts/core/device.ts";
-import type { ConvParams } from "../../ts/kernel/spec.ts";
+import type { ConvParams, OptimizerParams } from "../../ts/kernel/spec.ts";
 import { device, empty, exact, FLOATS, from, run, values } from "./device_tools.ts";
 
 describe("matmul", () => {
@@ -80,5 +80,84 @@ describe("conv", () => {
     expect(() => device.prepare({ kind: "conv", mode: "forward", dtype: int8, bias: false })).toThrow(
       "conv: no cpu kernel for torch.int8; convert to a floating dtype",
     );
+  });
+});
+
+describe("optimizer", () => {
+  const params: OptimizerParams = {
+    lr: 0.1,
+    momentum: 0.9,
+    dampening: 0.25,
+    nesterov: false,
+    beta1: 0.8,
+    beta2: 0.9,
+    eps: 1e-3,
+    weight_decay: 0.05,
+    maximize: false,
+    step: 1,
+  };
+  const [start, gradient] = [exact([20], 1), exact([20], 2)];
+
+  function expectClose(view: View, expected: Float64Array, tolerance: number): void {
+    values(view).forEach((value, i) => expect(Math.abs(value - expected[i]!)).toBeLessThan(tolerance));
+  }
+
+  it.each(FLOATS)("sgd with momentum in $name, two steps", (dtype) => {
+    const [p, buffer, g] = [from(dtype, [20], start), empty(dtype, [20]), from(dtype, [20], gradient)];
+    const [expected, momentum] = [start.slice(), new Float64Array(20)];
+    for (let step = 1; step <= 2; step++) {
+      run({ kind: "optimizer", op: "sgd", dtype }, [g], [p, buffer], { ...params, step });
+      for (let i = 0; i < 20; i++) {
+        const d = gradient[i]! + params.weight_decay * expected[i]!;
+        momentum[i] = step === 1 ? d : params.momentum * momentum[i]! + (1 - params.dampening) * d;
+        expected[i]! -= params.lr * momentum[i]!;
+      }
+    }
+    expectClose(p, expected, dtype.itemsize === 2 ? 0.06 : 1e-5);
+  });
+
+  it.each([
+    ["adam", false],
+    ["adam", true],
+    ["adamw", false],
+  ] as const)("%s (amsgrad: %s) over two parameters at once, three steps", (op, amsgrad) => {
+    const count = amsgrad ? 4 : 3;
+    const zeros = new Float64Array(20);
+    const outputs = [0, 1].flatMap((k) =>
+      Array.from({ length: count }, (_, s) => from(float64, [20], s === 0 ? start.map((v) => v + k) : zeros)),
+    );
+    const gradients = [
+      from(float64, [20], gradient),
+      from(
+        float64,
+        [20],
+        gradient.map((v) => -2 * v),
+      ),
+    ];
+    const expected = [0, 1].map((k) => start.map((v) => v + k));
+    const [m, v, most] = [0, 1, 2].map(() => [new Float64Array(20), new Float64Array(20)]) as [
+      Float64Array[],
+      Float64Array[],
+      Float64Array[],
+    ];
+    for (let step = 1; step <= 3; step++) {
+      run({ kind: "optimizer", op, dtype: float64 }, gradients, outputs, { ...params, step });
+      for (let k = 0; k < 2; k++)
+        for (let i = 0; i < 20; i++) {
+          const [p, decay] = [expected[k]!, params.weight_decay];
+          let g = gradient[i]! * (k === 0 ? 1 : -2);
+          if (op === "adam") g += decay * p[i]!;
+          else p[i]! *= 1 - params.lr * decay;
+          m[k]![i] = params.beta1 * m[k]![i]! + (1 - params.beta1) * g;
+          v[k]![i] = params.beta2 * v[k]![i]! + (1 - params.beta2) * g * g;
+          most[k]![i] = Math.max(most[k]![i]!, v[k]![i]!);
+          const second = (amsgrad ? most : v)[k]![i]!;
+          const denominator = Math.sqrt(second) / Math.sqrt(1 - params.beta2 ** step) + params.eps;
+          p[i]! -= ((params.lr / (1 - params.beta1 ** step)) * m[k]![i]!) / denominator;
+        }
+    }
+    expectClose(outputs[0]!, expected[0]!, 1e-9);
+    expectClose(outputs[count]!, expected[1]!, 1e-9);
+    expectClose(outputs[count + 2]!, v[1]!, 1e-9);
   });
 });

@@ -273,6 +273,7 @@ export interface GeneratorState {
 /**
  * One optimizer step in place over one parameter: outputs[0] is the parameter, then its state; inputs[0] the gradient.
  * sgd: outputs p, momentum?; adam and adamw: outputs p, exp_avg, exp_avg_sq, max_exp_avg_sq?. All contiguous, of one floating dtype.
+ * Several parameters at the same step may come in one launch: their gradients as inputs, their groups of outputs one after another.
  */
 export interface OptimizerSpec {
   readonly kind: "optimizer";

@@ -7,6 +7,7 @@ import { lowerConv } from "./conv.ts";
 import { lowerGather } from "./gather.ts";
 import { lowerMap } from "./map.ts";
 import { lowerMatmul } from "./matmul.ts";
+import { lowerOptimizer } from "./optimizer.ts";
 import { lowerRandom } from "./random.ts";
 import { lowerRowwise } from "./rowwise.ts";
 import { lowerScatter } from "./scatter.ts";
@@ -31,5 +32,5 @@ export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   sort: missing("sort"),
   nonzero: missing("nonzero"),
   random: lowerRandom,
-  optimizer: missing("optimizer"),
+  optimizer: lowerOptimizer,
 };
