@@ -1,0 +1,226 @@
+// max_pool_{f32,f64}, avg_pool_{...} and their backward: windows over the last three dimensions of contiguous planes,
+// plain or adaptive. 1d and 2d have leading ones; ceil_mode is a larger `out`. tasks = ceil(planes / planes_per_task).
+// Planned by wasm/device/cpp/pool.ts.
+#include "rows.h"
+
+namespace {
+
+struct PoolParams {
+  uint32_t x, y;     // backward: x is written, y is its gradient
+  uint32_t indices;  // max: i64, position of the maximum in its input plane; the forward may have 0
+  uint32_t planes, planes_per_task;
+  uint32_t in[3], out[3], kernel[3], stride[3], pad[3], dilation[3];
+  uint32_t adaptive;           // windows cover the input evenly; kernel, stride, pad and dilation are not used
+  uint32_t count_include_pad;  // avg
+  uint32_t divisor;            // avg: 0: the size of the window
+};
+
+struct Window {
+  uint32_t begin, end, step;
+  uint32_t padded;  // extent with padding, for count_include_pad
+};
+
+INLINE Window window_at(const PoolParams& p, uint32_t d, uint32_t o) {
+  const uint32_t n = p.in[d];
+  if (p.adaptive) {
+    const uint32_t begin = uint32_t(uint64_t(o) * n / p.out[d]);
+    const uint32_t end = uint32_t((uint64_t(o + 1) * n + p.out[d] - 1) / p.out[d]);
+    return {begin, end, 1, end - begin};
+  }
+  const int32_t step = int32_t(p.dilation[d]), size = int32_t(n), pad = int32_t(p.pad[d]);
+  int32_t begin = int32_t(o * p.stride[d]) - pad;
+  const int32_t reach = begin + (int32_t(p.kernel[d]) - 1) * step + 1;
+  const int32_t padded = min_of(reach, size + pad) - begin;
+  if (begin < 0) begin += (-begin + step - 1) / step * step;
+  const int32_t end = max_of(begin, min_of(reach, size));
+  return {uint32_t(begin), uint32_t(end), uint32_t(step), uint32_t(max_of(padded, 0))};
+}
+
+template <class F>
+INLINE void each_window(const PoolParams& p, F visit) {
+  uint32_t o = 0;
+  for (uint32_t d = 0; d < p.out[0]; d++) {
+    const Window wd = window_at(p, 0, d);
+    for (uint32_t h = 0; h < p.out[1]; h++) {
+      const Window wh = window_at(p, 1, h);
+      for (uint32_t w = 0; w < p.out[2]; w++) visit(o++, wd, wh, window_at(p, 2, w));
+    }
+  }
+}
+
+INLINE uint32_t volume(const uint32_t (&size)[3]) { return size[0] * size[1] * size[2]; }
+
+INLINE bool halves(const PoolParams& p) {
+  return !p.adaptive && p.kernel[0] == 1 && p.kernel[1] == 2 && p.kernel[2] == 2 && p.stride[0] == 1 &&
+         p.stride[1] == 2 && p.stride[2] == 2 && (p.pad[0] | p.pad[1] | p.pad[2]) == 0 && p.dilation[1] == 1 &&
+         p.dilation[2] == 1 && 2 * p.out[1] <= p.in[1] && 2 * p.out[2] <= p.in[2];
+}
+
+// The first of the largest, except that every NaN replaces what was there (as PyTorch).
+template <class T>
+INLINE void max_window(const T* x, const PoolParams& p, const Window& d, const Window& h, const Window& w, T* value,
+                       int64_t* index) {
+  T best = -T(__builtin_inf());
+  uint32_t place = (d.begin * p.in[1] + h.begin) * p.in[2] + w.begin;
+  for (uint32_t id = d.begin; id < d.end; id += d.step)
+    for (uint32_t ih = h.begin; ih < h.end; ih += h.step)
+      for (uint32_t iw = w.begin; iw < w.end; iw += w.step) {
+        const uint32_t i = (id * p.in[1] + ih) * p.in[2] + iw;
+        if (x[i] > best || x[i] != x[i]) {
+          best = x[i];
+          place = i;
+        }
+      }
+  *value = best;
+  if (index) *index = place;
+}
+
+// A row of 2x2 windows with stride 2, four at a time; returns how many were done.
+INLINE uint32_t max_row_halves(const float* top, uint32_t width, uint32_t count, uint32_t place, float* y, int64_t* index) {
+  const float* bottom = top + width;
+  const v128_t right = wasm_i32x4_splat(1), down = wasm_i32x4_splat(int32_t(width));
+  v128_t corner = wasm_i32x4_add(wasm_i32x4_splat(int32_t(place)), wasm_i32x4_make(0, 2, 4, 6));
+  uint32_t i = 0;
+  for (; i + 4 <= count; i += 4, corner = wasm_i32x4_add(corner, wasm_i32x4_splat(8))) {
+    const v128_t a = wasm_v128_load(top + 2 * i), b = wasm_v128_load(top + 2 * i + 4);
+    const v128_t c = wasm_v128_load(bottom + 2 * i), d = wasm_v128_load(bottom + 2 * i + 4);
+    v128_t best = wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), at_best = corner;
+    const auto take = [&](v128_t value, v128_t where) {
+      const v128_t larger = wasm_v128_or(wasm_f32x4_gt(value, best), wasm_f32x4_ne(value, value));
+      best = wasm_v128_bitselect(value, best, larger);
+      at_best = wasm_v128_bitselect(where, at_best, larger);
+    };
+    take(wasm_i32x4_shuffle(a, b, 1, 3, 5, 7), wasm_i32x4_add(corner, right));
+    take(wasm_i32x4_shuffle(c, d, 0, 2, 4, 6), wasm_i32x4_add(corner, down));
+    take(wasm_i32x4_shuffle(c, d, 1, 3, 5, 7), wasm_i32x4_add(wasm_i32x4_add(corner, right), down));
+    wasm_v128_store(y + i, best);
+    if (index) {
+      wasm_v128_store(index + i, wasm_u64x2_extend_low_u32x4(at_best));
+      wasm_v128_store(index + i + 2, wasm_u64x2_extend_high_u32x4(at_best));
+    }
+  }
+  return i;
+}
+
+template <class T>
+INLINE void max_pool(const PoolParams& p, uint32_t task) {
+  const uint32_t plane = volume(p.in), positions = volume(p.out);
+  const uint32_t end = min_of(p.planes, (task + 1) * p.planes_per_task);
+  const bool fast = sizeof(T) == 4 && halves(p);
+  for (uint32_t i = task * p.planes_per_task; i < end; i++) {
+    const T* x = at<const T>(p.x) + i * plane;
+    T* y = at<T>(p.y) + i * positions;
+    int64_t* indices = p.indices ? at<int64_t>(p.indices) + i * positions : nullptr;
+    if constexpr (sizeof(T) == 4)
+      if (fast) {
+        for (uint32_t d = 0; d < p.out[0]; d++)
+          for (uint32_t h = 0; h < p.out[1]; h++) {
+            const uint32_t o = (d * p.out[1] + h) * p.out[2], place = (d * p.in[1] + 2 * h) * p.in[2];
+            uint32_t w = max_row_halves(x + place, p.in[2], p.out[2], place, y + o, indices ? indices + o : nullptr);
+            for (; w < p.out[2]; w++)
+              max_window(x, p, window_at(p, 0, d), window_at(p, 1, h), window_at(p, 2, w), y + o + w, indices ? indices + o + w : nullptr);
+          }
+        continue;
+      }
+    each_window(p, [&](uint32_t o, const Window& d, const Window& h, const Window& w) {
+      max_window(x, p, d, h, w, y + o, indices ? indices + o : nullptr);
+    });
+  }
+}
+
+template <class T>
+INLINE void clear(T* x, uint32_t n) {
+  map_row(x, n, [](uint32_t, uint32_t) { return Simd<T>::splat(T(0)); });
+}
+
+// x[indices[o]] += y[o]
+template <class T>
+INLINE void max_pool_backward(const PoolParams& p, uint32_t task) {
+  const uint32_t plane = volume(p.in), positions = volume(p.out);
+  const uint32_t end = min_of(p.planes, (task + 1) * p.planes_per_task);
+  for (uint32_t i = task * p.planes_per_task; i < end; i++) {
+    T* x = at<T>(p.x) + i * plane;
+    const T* y = at<const T>(p.y) + i * positions;
+    const int64_t* indices = at<const int64_t>(p.indices) + i * positions;
+    clear(x, plane);
+    for (uint32_t o = 0; o < positions; o++)
+      if (uint64_t(indices[o]) < plane) x[uint32_t(indices[o])] += y[o];
+  }
+}
+
+template <class T>
+INLINE T divisor_of(const PoolParams& p, const Window& d, const Window& h, const Window& w) {
+  if (p.divisor) return T(p.divisor);
+  if (p.count_include_pad) return T(d.padded * h.padded * w.padded);
+  return T((d.end - d.begin) * (h.end - h.begin) * (w.end - w.begin));
+}
+
+INLINE bool is_empty(const Window& d, const Window& h, const Window& w) {
+  return d.begin >= d.end || h.begin >= h.end || w.begin >= w.end;
+}
+
+template <class T>
+INLINE void avg_pool(const PoolParams& p, uint32_t task) {
+  const uint32_t plane = volume(p.in), positions = volume(p.out);
+  const uint32_t end = min_of(p.planes, (task + 1) * p.planes_per_task);
+  for (uint32_t i = task * p.planes_per_task; i < end; i++) {
+    const T* x = at<const T>(p.x) + i * plane;
+    T* y = at<T>(p.y) + i * positions;
+    each_window(p, [&](uint32_t o, const Window& d, const Window& h, const Window& w) {
+      if (is_empty(d, h, w)) {
+        y[o] = T(0);
+        return;
+      }
+      const uint32_t width = w.end - w.begin;
+      T sum = T(0);
+      double wide = 0;
+      for (uint32_t id = d.begin; id < d.end; id++) {
+        if (width == p.in[2] && width > 4) {  // whole rows lie back to back
+          const T* from = x + (id * p.in[1] + h.begin) * width;
+          wide += sum_terms<T>((h.end - h.begin) * width, [&](uint32_t at_element, uint32_t count) { return load_row(from, at_element, count); });
+          continue;
+        }
+        for (uint32_t ih = h.begin; ih < h.end; ih++) {
+          const T* from = x + (id * p.in[1] + ih) * p.in[2];
+          for (uint32_t iw = w.begin; iw < w.end; iw++) sum += from[iw];
+        }
+      }
+      y[o] = (sum + T(wide)) / divisor_of<T>(p, d, h, w);
+    });
+  }
+}
+
+template <class T>
+INLINE void avg_pool_backward(const PoolParams& p, uint32_t task) {
+  using S = Simd<T>;
+  const uint32_t plane = volume(p.in), positions = volume(p.out);
+  const uint32_t end = min_of(p.planes, (task + 1) * p.planes_per_task);
+  for (uint32_t i = task * p.planes_per_task; i < end; i++) {
+    T* x = at<T>(p.x) + i * plane;
+    const T* y = at<const T>(p.y) + i * positions;
+    clear(x, plane);
+    each_window(p, [&](uint32_t o, const Window& d, const Window& h, const Window& w) {
+      if (is_empty(d, h, w)) return;
+      const T share = y[o] / divisor_of<T>(p, d, h, w);
+      const v128_t shares = S::splat(share);
+      for (uint32_t id = d.begin; id < d.end; id++)
+        for (uint32_t ih = h.begin; ih < h.end; ih++) {
+          T* to = x + (id * p.in[1] + ih) * p.in[2];
+          uint32_t iw = w.begin;
+          for (; iw + S::lanes <= w.end; iw += S::lanes) wasm_v128_store(to + iw, S::add(wasm_v128_load(to + iw), shares));
+          for (; iw < w.end; iw++) to[iw] += share;
+        }
+    });
+  }
+}
+
+}  // namespace
+
+KERNEL(max_pool_f32)(const PoolParams* p, uint32_t task, uint8_t*) { max_pool<float>(*p, task); }
+KERNEL(max_pool_f64)(const PoolParams* p, uint32_t task, uint8_t*) { max_pool<double>(*p, task); }
+KERNEL(max_pool_backward_f32)(const PoolParams* p, uint32_t task, uint8_t*) { max_pool_backward<float>(*p, task); }
+KERNEL(max_pool_backward_f64)(const PoolParams* p, uint32_t task, uint8_t*) { max_pool_backward<double>(*p, task); }
+KERNEL(avg_pool_f32)(const PoolParams* p, uint32_t task, uint8_t*) { avg_pool<float>(*p, task); }
+KERNEL(avg_pool_f64)(const PoolParams* p, uint32_t task, uint8_t*) { avg_pool<double>(*p, task); }
+KERNEL(avg_pool_backward_f32)(const PoolParams* p, uint32_t task, uint8_t*) { avg_pool_backward<float>(*p, task); }
+KERNEL(avg_pool_backward_f64)(const PoolParams* p, uint32_t task, uint8_t*) { avg_pool_backward<double>(*p, task); }
