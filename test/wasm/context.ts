@@ -1,7 +1,7 @@
 /** The AssemblyScript kernels on a linear memory of their own: runs lowerings with no device or engine around them. */
 
 import { readFileSync } from "node:fs";
-import type { Buffer, Device, View } from "../../ts/core/device.ts";
+import type { Buffer as DeviceBuffer, Device, View } from "../../ts/core/device.ts";
 import * as dtypes from "../../ts/core/dtype.ts";
 import { DTYPES, type DType } from "../../ts/core/dtype.ts";
 import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
@@ -24,7 +24,7 @@ function kernelFile(): URL {
 }
 const module = new WebAssembly.Module(readFileSync(kernelFile()));
 
-interface FakeBuffer extends Buffer {
+interface FakeBuffer extends DeviceBuffer {
   readonly ptr: number;
 }
 
@@ -34,6 +34,9 @@ export class TestContext implements CpuContext {
   /** Tasks run in this order; results must not depend on it. */
   reversed = false;
   readonly #kernels: Record<string, Kernel>;
+  /** The module's constants, and what they were at first: a stray write would change them. */
+  readonly #constants: Buffer;
+  readonly #expected: Buffer;
   #top = HEAP;
 
   constructor() {
@@ -47,6 +50,8 @@ export class TestContext implements CpuContext {
       f32: new Float32Array(b),
       f64: new Float64Array(b),
     };
+    this.#constants = Buffer.from(b as unknown as ArrayBuffer, 0, 1 << 20);
+    this.#expected = Buffer.from(this.#constants);
   }
 
   address(view: View): number {
@@ -128,6 +133,7 @@ export class TestContext implements CpuContext {
     } finally {
       this.#top = mark;
     }
+    if (!this.#constants.equals(this.#expected)) throw new Error(`the ${spec.kind} kernel wrote over the module's constants`);
   }
 }
 

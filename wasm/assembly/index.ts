@@ -14,3 +14,4 @@ export { map } from "./block_machine";
 export { reduce_columns, reduce_finish, reduce_rows } from "./reduce";
 export { random_draw } from "./random";
 export { random_normals } from "./random_normals";
+export { scan } from "./scan";

@@ -8,8 +8,10 @@ import { lowerGather } from "./gather.ts";
 import { lowerMap } from "./map.ts";
 import { lowerMatmul } from "./matmul.ts";
 import { lowerOptimizer } from "./optimizer.ts";
+import { lowerPool } from "./pool.ts";
 import { lowerRandom } from "./random.ts";
 import { lowerRowwise } from "./rowwise.ts";
+import { lowerScan } from "./scan.ts";
 import { lowerScatter } from "./scatter.ts";
 
 const missing =
@@ -21,10 +23,10 @@ const missing =
 export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   map: lowerMap,
   reduce: missing("reduce"),
-  scan: missing("scan"),
+  scan: lowerScan,
   matmul: lowerMatmul,
   conv: lowerConv,
-  pool: missing("pool"),
+  pool: lowerPool,
   rowwise: lowerRowwise,
   attention: missing("attention"),
   gather: lowerGather,
