@@ -1,9 +1,9 @@
 /** The adapters between kernel specs and the planners of the C++ kernels, against plain loops in float64. */
 
 import { describe, expect, it } from "vitest";
-import { float64, int8 } from "../../ts/core/dtype.ts";
+import { float64, int64, int8 } from "../../ts/core/dtype.ts";
 import type { View } from "../../ts/core/device.ts";
-import type { ConvParams, OptimizerParams } from "../../ts/kernel/spec.ts";
+import type { ConvParams, OptimizerParams, PoolParams } from "../../ts/kernel/spec.ts";
 import { device, empty, exact, FLOATS, from, run, values } from "./device_tools.ts";
 
 describe("matmul", () => {
@@ -159,5 +159,75 @@ describe("optimizer", () => {
     expectClose(outputs[0]!, expected[0]!, 1e-9);
     expectClose(outputs[count]!, expected[1]!, 1e-9);
     expectClose(outputs[count + 2]!, v[1]!, 1e-9);
+  });
+});
+
+describe("pool", () => {
+  const params: PoolParams = {
+    kernel: [1, 3, 2],
+    stride: [1, 2, 2],
+    padding: [0, 1, 0],
+    dilation: [1, 1, 1],
+    count_include_pad: false,
+    divisor_override: 0,
+  };
+  const [xShape, yShape, planes] = [[2, 3, 1, 5, 6], [2, 3, 1, 3, 3], 6];
+  const [x, g] = [exact(xShape, 1), exact(yShape, 2)];
+
+  /** Calls `visit` with each output's position and those of its window's inputs. */
+  function windows(bounds: (o: number, axis: 0 | 1) => [number, number], visit: (out: number, inputs: number[]) => void): void {
+    for (let p = 0; p < planes; p++)
+      for (let oy = 0; oy < 3; oy++)
+        for (let ox = 0; ox < 3; ox++) {
+          const [[y0, y1], [x0, x1]] = [bounds(oy, 0), bounds(ox, 1)];
+          const inputs: number[] = [];
+          for (let iy = y0; iy < y1; iy++) for (let ix = x0; ix < x1; ix++) inputs.push(p * 30 + iy * 6 + ix);
+          visit(p * 9 + oy * 3 + ox, inputs);
+        }
+  }
+  const plain = (o: number, axis: 0 | 1): [number, number] =>
+    axis === 0 ? [Math.max(0, o * 2 - 1), Math.min(5, o * 2 + 2)] : [o * 2, o * 2 + 2];
+  const adaptive = (o: number, axis: 0 | 1): [number, number] => {
+    const n = axis === 0 ? 5 : 6;
+    return [Math.floor((o * n) / 3), Math.ceil(((o + 1) * n) / 3)];
+  };
+
+  it.each(FLOATS)("max in $name: values, indices and gradient; adaptive as well", (dtype) => {
+    for (const [mode, bounds] of [
+      ["max", plain],
+      ["adaptive_max", adaptive],
+    ] as const) {
+      const [y, at, gx] = [new Float64Array(54), new Float64Array(54), new Float64Array(180)];
+      windows(bounds, (out, inputs) => {
+        const best = inputs.reduce((a, b) => (x[b]! > x[a]! ? b : a));
+        y[out] = x[best]!;
+        at[out] = best % 30;
+        gx[best]! += g[out]!;
+      });
+      const [yv, indices, gxv] = [empty(dtype, yShape), empty(int64, yShape), empty(dtype, xShape)];
+      run({ kind: "pool", mode, dtype }, [from(dtype, xShape, x)], [yv, indices], params);
+      expect(values(yv)).toEqual(y);
+      expect(values(indices)).toEqual(at);
+      run({ kind: "pool", mode: "max_backward", dtype }, [from(dtype, yShape, g), indices], [gxv], params);
+      expect(values(gxv)).toEqual(gx);
+    }
+  });
+
+  it.each([
+    ["avg", plain],
+    ["adaptive_avg", adaptive],
+  ] as const)("%s and its gradient", (mode, bounds) => {
+    const [y, gx] = [new Float64Array(54), new Float64Array(180)];
+    windows(bounds, (out, inputs) => {
+      for (const i of inputs) {
+        y[out]! += x[i]! / inputs.length;
+        gx[i]! += g[out]! / inputs.length;
+      }
+    });
+    const [yv, gxv] = [empty(float64, yShape), empty(float64, xShape)];
+    run({ kind: "pool", mode, dtype: float64 }, [from(float64, xShape, x)], [yv], params);
+    run({ kind: "pool", mode: `${mode}_backward`, dtype: float64 }, [from(float64, yShape, g)], [gxv], params);
+    values(yv).forEach((value, i) => expect(value).toBeCloseTo(y[i]!, 12));
+    values(gxv).forEach((value, i) => expect(value).toBeCloseTo(gx[i]!, 12));
   });
 });
