@@ -3,6 +3,7 @@
 import { NotImplementedError } from "../../../ts/core/errors.ts";
 import type { KernelKind } from "../../../ts/kernel/spec.ts";
 import type { ComposedLowering } from "../context.ts";
+import { lowerAttention } from "./attention.ts";
 import { lowerConv } from "./conv.ts";
 import { lowerGather } from "./gather.ts";
 import { lowerMap } from "./map.ts";
@@ -28,7 +29,7 @@ export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   conv: lowerConv,
   pool: lowerPool,
   rowwise: lowerRowwise,
-  attention: missing("attention"),
+  attention: lowerAttention,
   gather: lowerGather,
   scatter: lowerScatter,
   sort: missing("sort"),
