@@ -15,3 +15,4 @@ export { reduce_columns, reduce_finish, reduce_rows } from "./reduce";
 export { random_draw } from "./random";
 export { random_normals } from "./random_normals";
 export { scan } from "./scan";
+export { nonzero_count, nonzero_write } from "./nonzero";

@@ -10,6 +10,7 @@ import { lowerMap } from "./map.ts";
 import { lowerMatmul } from "./matmul.ts";
 import { lowerOptimizer } from "./optimizer.ts";
 import { lowerPool } from "./pool.ts";
+import { lowerNonzero } from "./nonzero.ts";
 import { lowerRandom } from "./random.ts";
 import { lowerRowwise } from "./rowwise.ts";
 import { lowerScan } from "./scan.ts";
@@ -33,7 +34,7 @@ export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   gather: lowerGather,
   scatter: lowerScatter,
   sort: missing("sort"),
-  nonzero: missing("nonzero"),
+  nonzero: lowerNonzero,
   random: lowerRandom,
   optimizer: lowerOptimizer,
 };
