@@ -35,7 +35,12 @@ describe.each(variants())("attention (%s)", (variant) => {
       const { batch, heads, kvHeads, tq, tk, d, dv } = c;
       const put = (a: Float64Array): number => h.put(dtype === "f32" ? Float32Array.from(a) : a);
       const get = (ptr: number, n: number): ArrayLike<number> => (dtype === "f32" ? h.f32(ptr, n) : h.f64(ptr, n));
-      const [nq, nk, nv, no] = [batch * heads * tq * d, batch * kvHeads * tk * d, batch * kvHeads * tk * dv, batch * heads * tq * dv];
+      const [nq, nk, nv, no] = [
+        batch * heads * tq * d,
+        batch * kvHeads * tk * d,
+        batch * kvHeads * tk * dv,
+        batch * heads * tq * dv,
+      ];
       const [q, k, v, g] = [randomF64(nq, 1), randomF64(nk, 2), randomF64(nv, 3), randomF64(no, 4)];
       const mask = randomF64(batch * heads * tq * tk, 5, 3).map((x, i) => (x > 2 && i % tk ? -Infinity : x));
       if (c.mask === "dead row") for (let j = 0; j < tk; j++) mask[2 * tk + j] = -Infinity;
@@ -80,17 +85,40 @@ describe.each(variants())("attention (%s)", (variant) => {
           }
         }
 
-      const view = (ptr: number, headCount: number, rows: number, width: number): HeadsView => ({ ptr, strides: [headCount * rows * width, rows * width, width] });
+      const view = (ptr: number, headCount: number, rows: number, width: number): HeadsView => ({
+        ptr,
+        strides: [headCount * rows * width, rows * width, width],
+      });
       const blank = (n: number): number => put(new Float64Array(n).fill(NaN));
       const problem: Attention = {
-        dtype, batch, heads, kvHeads, tq, tk, d, dv, scale, causal: c.causal ?? false, lse: blank(batch * heads * tq),
-        q: view(put(q), heads, tq, d), k: view(put(k), kvHeads, tk, d), v: view(put(v), kvHeads, tk, dv), out: view(blank(no), heads, tq, dv),
-        ...(c.mask === undefined ? {} : { mask: { ptr: put(mask), strides: c.mask === "keys" ? [tk, 0, 0, 1] : [heads * tq * tk, tq * tk, tk, 1] } }),
+        dtype,
+        batch,
+        heads,
+        kvHeads,
+        tq,
+        tk,
+        d,
+        dv,
+        scale,
+        causal: c.causal ?? false,
+        lse: blank(batch * heads * tq),
+        q: view(put(q), heads, tq, d),
+        k: view(put(k), kvHeads, tk, d),
+        v: view(put(v), kvHeads, tk, dv),
+        out: view(blank(no), heads, tq, dv),
+        ...(c.mask === undefined
+          ? {}
+          : { mask: { ptr: put(mask), strides: c.mask === "keys" ? [tk, 0, 0, 1] : [heads * tq * tk, tq * tk, tk, 1] } }),
       };
       const tolerance = dtype === "f32" ? 3e-6 : 1e-14;
       attentionForward(h, problem);
       expect(worstError(get(problem.out.ptr, no), out), "out").toBeLessThan(tolerance);
-      const grads = { dout: view(put(g), heads, tq, dv), dq: view(blank(nq), heads, tq, d), dk: view(blank(nk), kvHeads, tk, d), dv: view(blank(nv), kvHeads, tk, dv) };
+      const grads = {
+        dout: view(put(g), heads, tq, dv),
+        dq: view(blank(nq), heads, tq, d),
+        dk: view(blank(nk), kvHeads, tk, d),
+        dv: view(blank(nv), kvHeads, tk, dv),
+      };
       attentionBackward(h, { ...problem, grads });
       expect(worstError(get(grads.dq.ptr, nq), dq), "dq").toBeLessThan(tolerance);
       expect(worstError(get(grads.dk.ptr, nk), dk), "dk").toBeLessThan(tolerance * 3);

@@ -3,8 +3,20 @@ import { convForward, convInputGrad, convWeightGrad, type Conv, type ConvShape }
 import { Harness, randomF64, variants, worstError } from "./cpp_harness.ts";
 
 type Triple = [number, number, number];
-function shape(batch: number, groups: number, cin: number, cout: number, input: Triple, kernel: Triple, stride: Triple, padding: Triple, dilation: Triple): ConvShape {
-  const output = input.map((n, i) => Math.floor((n + 2 * padding[i]! - dilation[i]! * (kernel[i]! - 1) - 1) / stride[i]!) + 1) as Triple;
+function shape(
+  batch: number,
+  groups: number,
+  cin: number,
+  cout: number,
+  input: Triple,
+  kernel: Triple,
+  stride: Triple,
+  padding: Triple,
+  dilation: Triple,
+): ConvShape {
+  const output = input.map(
+    (n, i) => Math.floor((n + 2 * padding[i]! - dilation[i]! * (kernel[i]! - 1) - 1) / stride[i]!) + 1,
+  ) as Triple;
   return { batch, groups, cin, cout, input, output, kernel, stride, padding, dilation };
 }
 
@@ -59,7 +71,13 @@ describe.each(variants())("conv (%s)", (variant) => {
     const nx = s.batch * s.groups * s.cin * volume(s.input);
     const nw = s.groups * s.cout * s.cin * volume(s.kernel);
     const ny = s.batch * s.groups * s.cout * volume(s.output);
-    const [x, w, y, bias, inBias] = [randomF64(nx, 1), randomF64(nw, 2), randomF64(ny, 3), randomF64(s.groups * s.cout, 4), randomF64(s.groups * s.cin, 5)];
+    const [x, w, y, bias, inBias] = [
+      randomF64(nx, 1),
+      randomF64(nw, 2),
+      randomF64(ny, 3),
+      randomF64(s.groups * s.cout, 4),
+      randomF64(s.groups * s.cin, 5),
+    ];
     const wantY = Float64Array.from({ length: ny }, (_, i) => bias[Math.floor(i / volume(s.output)) % (s.groups * s.cout)]!);
     const wantX = Float64Array.from({ length: nx }, (_, i) => inBias[Math.floor(i / volume(s.input)) % (s.groups * s.cin)]!);
     const wantW = new Float64Array(nw);
@@ -79,7 +97,8 @@ describe.each(variants())("conv (%s)", (variant) => {
           h.heap.u8.fill(255, ptr, ptr + length * bytes);
           return ptr;
         };
-        const get = (ptr: number, length: number): ArrayLike<number> => (dtype === "f32" ? h.f32(ptr, length) : h.f64(ptr, length));
+        const get = (ptr: number, length: number): ArrayLike<number> =>
+          dtype === "f32" ? h.f32(ptr, length) : h.f64(ptr, length);
         const conv: Conv = { dtype, shape: s, x: put(x), w: put(w), y: put(y) };
         const tolerance = dtype === "f32" ? 2e-5 : 1e-13;
         const forward = { ...conv, y: blank(ny), bias: put(bias) };

@@ -9,8 +9,19 @@ interface Layout {
 const layouts: Layout[] = [false, true].flatMap((transA) => [false, true].map((transB) => ({ transA, transB })));
 
 const sizes: [number, number, number][] = [
-  [1, 1, 1], [2, 3, 4], [4, 4, 4], [1, 100, 300], [300, 1, 100], [3, 65, 17], [5, 7, 0], [7, 9, 600],
-  [64, 10, 70], [64, 33, 10], [13, 21, 34], [97, 130, 257], [200, 40, 300],
+  [1, 1, 1],
+  [2, 3, 4],
+  [4, 4, 4],
+  [1, 100, 300],
+  [300, 1, 100],
+  [3, 65, 17],
+  [5, 7, 0],
+  [7, 9, 600],
+  [64, 10, 70],
+  [64, 33, 10],
+  [13, 21, 34],
+  [97, 130, 257],
+  [200, 40, 300],
 ];
 
 /** Plain triple loop in float64. */
@@ -35,25 +46,56 @@ describe.each(variants())("gemm (%s)", (variant) => {
     for (const [m, n, k] of sizes)
       for (const layout of layouts) {
         h.clear();
-        const [a, b, c, rowBias, columnBias] = [randomF64(m * k, 1), randomF64(k * n, 2), randomF64(m * n, 3), randomF64(m, 4), randomF64(n, 5)];
+        const [a, b, c, rowBias, columnBias] = [
+          randomF64(m * k, 1),
+          randomF64(k * n, 2),
+          randomF64(m * n, 3),
+          randomF64(m, 4),
+          randomF64(n, 5),
+        ];
         const put = (x: Float64Array): number => h.put(dtype === "f32" ? Float32Array.from(x) : x);
         const get = (ptr: number): Float32Array | Float64Array => (dtype === "f32" ? h.f32(ptr, m * n) : h.f64(ptr, m * n));
-        const base: Gemm = { dtype, m, n, k, a: put(a), b: put(b), c: put(c), aStrides: strides(m, k, layout.transA), bStrides: strides(k, n, layout.transB), cRow: n };
+        const base: Gemm = {
+          dtype,
+          m,
+          n,
+          k,
+          a: put(a),
+          b: put(b),
+          c: put(c),
+          aStrides: strides(m, k, layout.transA),
+          bStrides: strides(k, n, layout.transB),
+          cRow: n,
+        };
         const product = reference(base, a, b, layout);
         const tolerance = dtype === "f32" ? 1e-5 : 1e-13;
         gemm(h, base);
         expect(worstError(get(base.c), product), `${m}x${n}x${k}`).toBeLessThan(tolerance);
         const full: Gemm = { ...base, c: put(c), alpha: 0.5, beta: 2, bias: put(columnBias), biasPer: "column" };
         gemm(h, full);
-        expect(worstError(get(full.c), product.map((x, i) => 0.5 * x + 2 * c[i]! + columnBias[i % n]!))).toBeLessThan(tolerance);
+        expect(
+          worstError(
+            get(full.c),
+            product.map((x, i) => 0.5 * x + 2 * c[i]! + columnBias[i % n]!),
+          ),
+        ).toBeLessThan(tolerance);
         const byRow: Gemm = { ...base, bias: put(rowBias), biasPer: "row" };
         gemm(h, byRow);
-        expect(worstError(get(byRow.c), product.map((x, i) => x + rowBias[Math.floor(i / n)]!))).toBeLessThan(tolerance);
+        expect(
+          worstError(
+            get(byRow.c),
+            product.map((x, i) => x + rowBias[Math.floor(i / n)]!),
+          ),
+        ).toBeLessThan(tolerance);
       }
   });
 
   test("batches, broadcast over one operand, tasks in any order", () => {
-    for (const [m, n, k] of [[4, 4, 4], [64, 64, 32], [130, 40, 20]] as const)
+    for (const [m, n, k] of [
+      [4, 4, 4],
+      [64, 64, 32],
+      [130, 40, 20],
+    ] as const)
       for (const shared of ["a", "b"] as const) {
         h.clear();
         const [b0, b1] = [3, 5];
@@ -61,8 +103,20 @@ describe.each(variants())("gemm (%s)", (variant) => {
         const b = randomF64((shared === "b" ? b1 : b0 * b1) * k * n, 8);
         const c = h.workspace(b0 * b1 * m * n * 8);
         const problem: Gemm = {
-          dtype: "f64", m, n, k, a: h.put(a), b: h.put(b), c, aStrides: [k, 1], bStrides: [n, 1], cRow: n, batch: [b0, b1],
-          aBatch: [shared === "a" ? 0 : b1 * m * k, m * k], bBatch: [shared === "b" ? 0 : b1 * k * n, k * n], cBatch: [b1 * m * n, m * n],
+          dtype: "f64",
+          m,
+          n,
+          k,
+          a: h.put(a),
+          b: h.put(b),
+          c,
+          aStrides: [k, 1],
+          bStrides: [n, 1],
+          cRow: n,
+          batch: [b0, b1],
+          aBatch: [shared === "a" ? 0 : b1 * m * k, m * k],
+          bBatch: [shared === "b" ? 0 : b1 * k * n, k * n],
+          cBatch: [b1 * m * n, m * n],
         };
         for (const reversed of [false, true]) {
           h.f64(c, b0 * b1 * m * n).fill(NaN);
@@ -83,13 +137,16 @@ describe.each(variants())("gemm (%s)", (variant) => {
     for (const layout of layouts) {
       h.clear();
       const [m, n, k] = [9, 21, 13];
-      const big = (length: number, seed: number): bigint[] => Array.from(randomF64(length, seed), (x) => BigInt(Math.floor(x * 2 ** 50)));
+      const big = (length: number, seed: number): bigint[] =>
+        Array.from(randomF64(length, seed), (x) => BigInt(Math.floor(x * 2 ** 50)));
       const [a, b] = [big(m * k, 1), big(k * n, 2)];
       const want = (bits: number): bigint[] =>
         Array.from({ length: m * n }, (_, i) => {
           let sum = 0n;
           for (let x = 0; x < k; x++)
-            sum += a[layout.transA ? x * m + Math.floor(i / n) : Math.floor(i / n) * k + x]! * b[layout.transB ? (i % n) * k + x : x * n + (i % n)]!;
+            sum +=
+              a[layout.transA ? x * m + Math.floor(i / n) : Math.floor(i / n) * k + x]! *
+              b[layout.transB ? (i % n) * k + x : x * n + (i % n)]!;
           return BigInt.asIntN(bits, sum);
         });
       const shape = { m, n, k, aStrides: strides(m, k, layout.transA), bStrides: strides(k, n, layout.transB), cRow: n };

@@ -14,7 +14,9 @@ const SCRATCH_BYTES = 4 << 20;
 const HEAP = SCRATCH + SCRATCH_BYTES;
 
 export function kernelFile(variant: Variant): URL {
-  const folder = process.env.KINDLING_WASM ? new URL(process.env.KINDLING_WASM, "file:///") : new URL("../../build/wasm/", import.meta.url);
+  const folder = process.env.KINDLING_WASM
+    ? new URL(process.env.KINDLING_WASM, "file:///")
+    : new URL("../../build/wasm/", import.meta.url);
   return new URL(`kernels_cpp.${variant}.wasm`, folder);
 }
 

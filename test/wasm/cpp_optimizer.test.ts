@@ -13,12 +13,23 @@ describe.each(variants())("optimizers (%s)", (variant) => {
     const tolerance = dtype === "f32" ? 2e-6 : 1e-14;
 
     test(`sgd, ${dtype}`, () => {
-      const options: Partial<Sgd>[] = [{}, { momentum: 0.9 }, { momentum: 0.9, dampening: 0.1, weightDecay: 0.01 }, { momentum: 0.8, nesterov: true, weightDecay: 0.1 }, { maximize: true, weightDecay: 0.1 }];
+      const options: Partial<Sgd>[] = [
+        {},
+        { momentum: 0.9 },
+        { momentum: 0.9, dampening: 0.1, weightDecay: 0.01 },
+        { momentum: 0.8, nesterov: true, weightDecay: 0.1 },
+        { maximize: true, weightDecay: 0.1 },
+      ];
       for (const o of options) {
         h.clear();
         const params = lengths.map((n) => randomF64(n, n));
         const buffers = lengths.map((n) => new Float64Array(n).fill(NaN));
-        const slots: Slot[] = params.map((p, i) => ({ param: put(p), grad: put(p), states: o.momentum ? [put(buffers[i]!)] : [], count: p.length }));
+        const slots: Slot[] = params.map((p, i) => ({
+          param: put(p),
+          grad: put(p),
+          states: o.momentum ? [put(buffers[i]!)] : [],
+          count: p.length,
+        }));
         for (let step = 1; step <= 3; step++) {
           const grads = lengths.map((n) => randomF64(n, n + step));
           slots.forEach((s, i) => (dtype === "f32" ? h.f32(s.grad, s.count) : h.f64(s.grad, s.count)).set(grads[i]!));
@@ -40,15 +51,30 @@ describe.each(variants())("optimizers (%s)", (variant) => {
     });
 
     test(`adam and adamw, ${dtype}`, () => {
-      const options: Partial<Adam>[] = [{}, { weightDecay: 0.1 }, { weightDecay: 0.1, decoupled: true }, { amsgrad: true, maximize: true }, { beta1: 0.3 }];
+      const options: Partial<Adam>[] = [
+        {},
+        { weightDecay: 0.1 },
+        { weightDecay: 0.1, decoupled: true },
+        { amsgrad: true, maximize: true },
+        { beta1: 0.3 },
+      ];
       for (const o of options) {
         h.clear();
         const [beta1, beta2, eps, lr] = [o.beta1 ?? 0.9, 0.99, 1e-8, 0.01];
         const params = lengths.map((n) => randomF64(n, n));
-        const [m, v, top] = [0, 1, 2].map(() => lengths.map((n) => new Float64Array(n))) as [Float64Array[], Float64Array[], Float64Array[]];
+        const [m, v, top] = [0, 1, 2].map(() => lengths.map((n) => new Float64Array(n))) as [
+          Float64Array[],
+          Float64Array[],
+          Float64Array[],
+        ];
         const slots: Slot[] = params.map((p) => {
           const zero = new Float64Array(p.length);
-          return { param: put(p), grad: put(zero), states: [put(zero), put(zero), ...(o.amsgrad ? [put(zero)] : [])], count: p.length };
+          return {
+            param: put(p),
+            grad: put(zero),
+            states: [put(zero), put(zero), ...(o.amsgrad ? [put(zero)] : [])],
+            count: p.length,
+          };
         });
         for (let step = 1; step <= 4; step++) {
           const grads = lengths.map((n) => randomF64(n, n + step, 1 / step));
@@ -88,7 +114,17 @@ describe.each(variants())("optimizers (%s)", (variant) => {
           });
           if (scaleByFrequency) want.forEach((x, i) => (want[i] = x / Math.max(1, uses[Math.floor(i / dim)]!)));
           const dw = put(new Float64Array(vocabulary * dim).fill(NaN));
-          embeddingGrad(h, { dtype, dy: put(dy), index: h.put(BigInt64Array.from(index, BigInt)), dw, count, dim, vocabulary, paddingIndex: 7, scaleByFrequency });
+          embeddingGrad(h, {
+            dtype,
+            dy: put(dy),
+            index: h.put(BigInt64Array.from(index, BigInt)),
+            dw,
+            count,
+            dim,
+            vocabulary,
+            paddingIndex: 7,
+            scaleByFrequency,
+          });
           expect(worstError(get(dw, want.length), want)).toBeLessThan(tolerance * 10);
         }
       h.reversed = false;

@@ -19,14 +19,30 @@ const cases: Case[] = [
   { name: "2x2", input: [1, 12, 20], output: [1, 6, 10], kernel: [1, 2, 2], stride: [1, 2, 2] },
   { name: "2x2, odd size", input: [1, 13, 11], output: [1, 6, 5], kernel: [1, 2, 2], stride: [1, 2, 2] },
   { name: "3x3, padded", input: [1, 9, 10], output: [1, 5, 5], kernel: [1, 3, 3], stride: [1, 2, 2], padding: [0, 1, 1] },
-  { name: "3x3, padding not counted", input: [1, 9, 10], output: [1, 5, 5], kernel: [1, 3, 3], stride: [1, 2, 2], padding: [0, 1, 1], countIncludePad: false },
+  {
+    name: "3x3, padding not counted",
+    input: [1, 9, 10],
+    output: [1, 5, 5],
+    kernel: [1, 3, 3],
+    stride: [1, 2, 2],
+    padding: [0, 1, 1],
+    countIncludePad: false,
+  },
   { name: "ceil mode", input: [1, 8, 8], output: [1, 4, 4], kernel: [1, 3, 3], stride: [1, 2, 2] },
   { name: "divisor", input: [1, 8, 8], output: [1, 4, 4], kernel: [1, 2, 2], stride: [1, 2, 2], divisorOverride: 3 },
   { name: "overlapping 3d", input: [4, 5, 6], output: [3, 4, 5], kernel: [2, 2, 2], stride: [1, 1, 1] },
   { name: "adaptive", input: [1, 7, 10], output: [1, 3, 4] },
   { name: "adaptive to one", input: [1, 7, 10], output: [1, 1, 1] },
 ];
-const dilated: Case = { name: "dilated", input: [1, 9, 10], output: [1, 4, 7], kernel: [1, 3, 2], stride: [1, 2, 1], padding: [0, 1, 0], dilation: [1, 2, 3] };
+const dilated: Case = {
+  name: "dilated",
+  input: [1, 9, 10],
+  output: [1, 4, 7],
+  kernel: [1, 3, 2],
+  stride: [1, 2, 1],
+  padding: [0, 1, 0],
+  dilation: [1, 2, 3],
+};
 
 /** Positions of each window along one dimension, and its extent with padding. */
 function windows(c: Case, d: number): { at: number[]; padded: number }[] {
@@ -46,12 +62,20 @@ function windows(c: Case, d: number): { at: number[]; padded: number }[] {
 }
 
 function each(c: Case, visit: (o: number, elements: number[], padded: number) => void): void {
-  const [D, H, W] = [0, 1, 2].map((d) => windows(c, d)) as [ReturnType<typeof windows>, ReturnType<typeof windows>, ReturnType<typeof windows>];
+  const [D, H, W] = [0, 1, 2].map((d) => windows(c, d)) as [
+    ReturnType<typeof windows>,
+    ReturnType<typeof windows>,
+    ReturnType<typeof windows>,
+  ];
   let o = 0;
   for (const d of D)
     for (const h of H)
       for (const w of W)
-        visit(o++, d.at.flatMap((id) => h.at.flatMap((ih) => w.at.map((iw) => (id * c.input[1] + ih) * c.input[2] + iw))), d.padded * h.padded * w.padded);
+        visit(
+          o++,
+          d.at.flatMap((id) => h.at.flatMap((ih) => w.at.map((iw) => (id * c.input[1] + ih) * c.input[2] + iw))),
+          d.padded * h.padded * w.padded,
+        );
 }
 
 describe.each(variants())("pooling (%s)", (variant) => {
@@ -67,8 +91,22 @@ describe.each(variants())("pooling (%s)", (variant) => {
       const dy = randomF64(planes * m, 2);
       const blank = (length: number): number => put(new Float64Array(length).fill(NaN));
       const pool: Pool = {
-        dtype, planes, input: c.input, output: c.output, x: put(x), y: blank(planes * m),
-        ...(c.kernel ? { window: { kernel: c.kernel, stride: c.stride!, padding: c.padding ?? [0, 0, 0], ...(c.dilation ? { dilation: c.dilation } : {}) } } : {}),
+        dtype,
+        planes,
+        input: c.input,
+        output: c.output,
+        x: put(x),
+        y: blank(planes * m),
+        ...(c.kernel
+          ? {
+              window: {
+                kernel: c.kernel,
+                stride: c.stride!,
+                padding: c.padding ?? [0, 0, 0],
+                ...(c.dilation ? { dilation: c.dilation } : {}),
+              },
+            }
+          : {}),
         ...(c.countIncludePad === undefined ? {} : { countIncludePad: c.countIncludePad }),
         ...(c.divisorOverride ? { divisorOverride: c.divisorOverride } : {}),
       };

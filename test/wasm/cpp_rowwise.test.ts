@@ -1,6 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { normApply, normBackward, normStatistics } from "../../wasm/device/cpp/channelnorm.ts";
-import { crossEntropy, crossEntropyBackward, layerNorm, layerNormBackward, softmax, softmaxBackward } from "../../wasm/device/cpp/rowwise.ts";
+import {
+  crossEntropy,
+  crossEntropyBackward,
+  layerNorm,
+  layerNormBackward,
+  softmax,
+  softmaxBackward,
+} from "../../wasm/device/cpp/rowwise.ts";
 import { Harness, randomF64, variants, worstError } from "./cpp_harness.ts";
 
 const dtypes = ["f32", "f64"] as const;
@@ -17,12 +24,21 @@ describe.each(variants())("rowwise (%s)", (variant) => {
       blank: (n: number): number => h.put(new Uint8Array(n * bytes).fill(255)),
       get: (ptr: number, n: number): ArrayLike<number> => (dtype === "f32" ? h.f32(ptr, n) : h.f64(ptr, n)),
       close: (ptr: number, want: ArrayLike<number>, what: string, factor = 1): void =>
-        expect(worstError(dtype === "f32" ? h.f32(ptr, want.length) : h.f64(ptr, want.length), want), `${dtype} ${what}`).toBeLessThan(tolerance[dtype] * factor),
+        expect(
+          worstError(dtype === "f32" ? h.f32(ptr, want.length) : h.f64(ptr, want.length), want),
+          `${dtype} ${what}`,
+        ).toBeLessThan(tolerance[dtype] * factor),
     };
   };
 
   test.each(dtypes)("softmax and log_softmax, %s", (dtype) => {
-    for (const [rows, cols] of [[3, 1], [5, 7], [2, 64], [40, 1030], [1, 5000]] as const) {
+    for (const [rows, cols] of [
+      [3, 1],
+      [5, 7],
+      [2, 64],
+      [40, 1030],
+      [1, 5000],
+    ] as const) {
       const { put, blank, close } = tools(dtype);
       const x = randomF64(rows * cols, 1, 10).map((v) => (dtype === "f32" ? Math.fround(v) : v));
       const dy = randomF64(rows * cols, 2);
@@ -53,7 +69,14 @@ describe.each(variants())("rowwise (%s)", (variant) => {
   test.each(dtypes)("softmax of special rows, %s", (dtype) => {
     const { put, blank, get } = tools(dtype);
     const inf = Infinity;
-    const rows = [[-inf, -inf, -inf, -inf, -inf], [0, -inf, 0, -inf, -inf], [inf, 0, 0, 0, 0], [0, NaN, 1, 2, 3], [NaN, -inf, -inf, 1, 1], [-1000, -1000, 0, -80, -104]];
+    const rows = [
+      [-inf, -inf, -inf, -inf, -inf],
+      [0, -inf, 0, -inf, -inf],
+      [inf, 0, 0, 0, 0],
+      [0, NaN, 1, 2, 3],
+      [NaN, -inf, -inf, 1, 1],
+      [-1000, -1000, 0, -80, -104],
+    ];
     const y = blank(30);
     softmax(h, { dtype, rows: 6, cols: 5, x: put(rows.flat()), y });
     const out = Array.from(get(y, 30));
@@ -83,7 +106,16 @@ describe.each(variants())("rowwise (%s)", (variant) => {
       for (let c = 0; c < cols; c++) dx[r * cols + c] = grad[r]! * weight[t]! * (Math.exp(row[c]! - lse) - (c === t ? 1 : 0));
     }
     const status = h.put(new Int32Array([0]));
-    const base = { dtype, rows, cols, x: put(x), target: h.put(BigInt64Array.from(target, BigInt)), weight: put(weight), lse: blank(rows), status };
+    const base = {
+      dtype,
+      rows,
+      cols,
+      x: put(x),
+      target: h.put(BigInt64Array.from(target, BigInt)),
+      weight: put(weight),
+      lse: blank(rows),
+      status,
+    };
     const [outLoss, outDx] = [blank(rows), blank(rows * cols)];
     crossEntropy(h, { ...base, loss: outLoss });
     close(outLoss, loss, "loss");
@@ -97,13 +129,22 @@ describe.each(variants())("rowwise (%s)", (variant) => {
 
   test.each(dtypes)("layer norm and rms norm, %s", (dtype) => {
     for (const rms of [false, true])
-      for (const [rows, cols] of [[3, 5], [70, 128], [5, 1023]] as const)
+      for (const [rows, cols] of [
+        [3, 5],
+        [70, 128],
+        [5, 1023],
+      ] as const)
         for (const affine of [true, false]) {
           const { put, blank, close } = tools(dtype);
           const eps = 1e-5;
           const x = randomF64(rows * cols, 1, 3).map((v) => v + 1);
           const [w, b, dy] = [randomF64(cols, 2), randomF64(cols, 3), randomF64(rows * cols, 4)];
-          const [y, dx, dw, db] = [new Float64Array(rows * cols), new Float64Array(rows * cols), new Float64Array(cols), new Float64Array(cols)];
+          const [y, dx, dw, db] = [
+            new Float64Array(rows * cols),
+            new Float64Array(rows * cols),
+            new Float64Array(cols),
+            new Float64Array(cols),
+          ];
           for (let r = 0; r < rows; r++) {
             const row = x.subarray(r * cols, (r + 1) * cols);
             const mean = rms ? 0 : sum(row) / cols;
@@ -118,7 +159,18 @@ describe.each(variants())("rowwise (%s)", (variant) => {
               db[c]! += dy[r * cols + c]!;
             }
           }
-          const base = { dtype, rows, cols, x: put(x), weight: affine ? put(w) : 0, bias: affine ? put(b) : 0, mean: blank(rows), rstd: blank(rows), rms, eps };
+          const base = {
+            dtype,
+            rows,
+            cols,
+            x: put(x),
+            weight: affine ? put(w) : 0,
+            bias: affine ? put(b) : 0,
+            mean: blank(rows),
+            rstd: blank(rows),
+            rms,
+            eps,
+          };
           const outs = { y: blank(rows * cols), dx: blank(rows * cols), dweight: blank(cols), dbias: blank(cols) };
           layerNorm(h, { ...base, y: outs.y });
           close(outs.y, y, "y");
@@ -130,7 +182,13 @@ describe.each(variants())("rowwise (%s)", (variant) => {
   });
 
   test.each(dtypes)("batch norm and group norm, %s", (dtype) => {
-    for (const [batch, channels, inner, groups] of [[4, 6, 35, 0], [33, 130, 1, 0], [4, 6, 35, 3], [3, 8, 1, 2], [5, 3, 3, 0]] as const) {
+    for (const [batch, channels, inner, groups] of [
+      [4, 6, 35, 0],
+      [33, 130, 1, 0],
+      [4, 6, 35, 3],
+      [3, 8, 1, 2],
+      [5, 3, 3, 0],
+    ] as const) {
       const { put, blank, close } = tools(dtype);
       const eps = 1e-5;
       const total = batch * channels * inner;
@@ -142,7 +200,12 @@ describe.each(variants())("rowwise (%s)", (variant) => {
         return groups ? Math.floor(i / inner / channels) * groups + Math.floor(c / (channels / groups)) : c;
       };
       const each = total / stats;
-      const [mean, variance, mg, mgh] = [0, 0, 0, 0].map(() => new Float64Array(stats)) as [Float64Array, Float64Array, Float64Array, Float64Array];
+      const [mean, variance, mg, mgh] = [0, 0, 0, 0].map(() => new Float64Array(stats)) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
       x.forEach((v, i) => (mean[statOf(i)]! += v / each));
       x.forEach((v, i) => (variance[statOf(i)]! += (v - mean[statOf(i)]!) ** 2 / each));
       const rstd = variance.map((v) => 1 / Math.sqrt(v + eps));
@@ -155,20 +218,45 @@ describe.each(variants())("rowwise (%s)", (variant) => {
         mg[statOf(i)]! += (v * w[channel(i)]!) / each;
         mgh[statOf(i)]! += (v * w[channel(i)]! * hat[i]!) / each;
       });
-      const base = { dtype, batch, channels, inner, ...(groups ? { groups } : {}), x: put(x), weight: put(w), bias: put(b), mean: blank(stats), rstd: blank(stats) };
+      const base = {
+        dtype,
+        batch,
+        channels,
+        inner,
+        ...(groups ? { groups } : {}),
+        x: put(x),
+        weight: put(w),
+        bias: put(b),
+        mean: blank(stats),
+        rstd: blank(stats),
+      };
       const outs = { y: blank(total), dx: blank(total), dweight: blank(channels), dbias: blank(channels) };
       const outVar = blank(stats);
       normStatistics(h, { ...base, var: outVar, eps });
       close(base.mean, mean, "mean");
       close(outVar, variance, "var");
       normApply(h, { ...base, y: outs.y });
-      close(outs.y, hat.map((v, i) => v * w[channel(i)]! + b[channel(i)]!), "y");
+      close(
+        outs.y,
+        hat.map((v, i) => v * w[channel(i)]! + b[channel(i)]!),
+        "y",
+      );
       normBackward(h, { ...base, dy: put(dy), ...outs });
-      close(outs.dx, dy.map((v, i) => rstd[statOf(i)]! * (v * w[channel(i)]! - mg[statOf(i)]! - hat[i]! * mgh[statOf(i)]!)), "dx", 3);
+      close(
+        outs.dx,
+        dy.map((v, i) => rstd[statOf(i)]! * (v * w[channel(i)]! - mg[statOf(i)]! - hat[i]! * mgh[statOf(i)]!)),
+        "dx",
+        3,
+      );
       close(outs.dweight, dw, "dweight", 3);
       close(outs.dbias, db, "dbias", 3);
       normBackward(h, { ...base, dy: put(dy), dx: outs.dx, constant: true });
-      close(outs.dx, dy.map((v, i) => rstd[statOf(i)]! * v * w[channel(i)]!), "dx of constants", 3);
+      close(
+        outs.dx,
+        dy.map((v, i) => rstd[statOf(i)]! * v * w[channel(i)]!),
+        "dx of constants",
+        3,
+      );
     }
   });
 });

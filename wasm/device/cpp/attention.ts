@@ -43,7 +43,13 @@ const AREA = 49152;
 const SCORES_BYTES = 3 << 19;
 const NOWHERE: HeadsView = { ptr: 0, strides: [0, 0, 0] };
 
-function launch(launcher: Launcher, kernel: string, p: Attention, grads: AttentionGrads | undefined, tasks: (blocks: number) => number): void {
+function launch(
+  launcher: Launcher,
+  kernel: string,
+  p: Attention,
+  grads: AttentionGrads | undefined,
+  tasks: (blocks: number) => number,
+): void {
   const widest = Math.max(p.d, p.dv);
   if (widest > 4096) throw new RangeError(`attention: heads of ${widest} are too wide, at most 4096`);
   const bytes = ELEMENT_BYTES[p.dtype];
@@ -54,12 +60,27 @@ function launch(launcher: Launcher, kernel: string, p: Attention, grads: Attenti
   const chunk = Math.max(8, Math.min(240, Math.floor(AREA / widest / 8) * 8));
   const g = grads ?? { dout: NOWHERE, dq: NOWHERE, dk: NOWHERE, dv: NOWHERE };
   const w = launcher.params(52);
-  w.i32(p.q.ptr).i32(p.k.ptr).i32(p.v.ptr).i32(p.out.ptr).i32(p.lse).i32(p.mask?.ptr ?? 0);
+  w.i32(p.q.ptr)
+    .i32(p.k.ptr)
+    .i32(p.v.ptr)
+    .i32(p.out.ptr)
+    .i32(p.lse)
+    .i32(p.mask?.ptr ?? 0);
   w.i32(g.dout.ptr).i32(g.dq.ptr).i32(g.dk.ptr).i32(g.dv.ptr);
-  w.i32(p.batch).i32(p.heads).i32(p.heads / (p.kvHeads ?? p.heads)).i32(p.tq).i32(p.tk).i32(p.d).i32(p.dv);
+  w.i32(p.batch)
+    .i32(p.heads)
+    .i32(p.heads / (p.kvHeads ?? p.heads))
+    .i32(p.tq)
+    .i32(p.tk)
+    .i32(p.d)
+    .i32(p.dv);
   for (const view of [p.q, p.k, p.v, p.out, g.dout, g.dq, g.dk, g.dv]) w.i32s(view.strides);
   w.i32s(p.mask?.strides ?? [0, 0, 0, 0]);
-  w.i32(p.causal ? 1 : 0).i32(qBlock).i32(chunk).i32(0).f64(p.scale);
+  w.i32(p.causal ? 1 : 0)
+    .i32(qBlock)
+    .i32(chunk)
+    .i32(0)
+    .f64(p.scale);
   launcher.launch(`${kernel}_${p.dtype}`, w.ptr, tasks(ceilDiv(p.tq, qBlock)));
 }
 

@@ -52,10 +52,27 @@ function reducing(p: ChannelNorm): [each: number, tasks: number] {
 
 function params(launcher: Launcher, p: ChannelNorm, e: Extra, planesPerTask: number): number {
   const w = launcher.params(PARAM_WORDS);
-  w.i32(p.x).i32(e.y ?? 0).i32(e.dy ?? 0).i32(e.dx ?? 0).i32(p.weight ?? 0).i32(p.bias ?? 0);
-  w.i32(p.mean).i32(p.rstd).i32(e.var ?? 0).i32(e.dweight ?? 0).i32(e.dbias ?? 0).i32(e.sums ?? 0).i32(e.coefficients ?? 0);
-  w.i32(p.batch).i32(p.channels).i32(p.inner).i32(p.groups ?? 0).i32(columnwise(p) ? 1 : p.batch);
-  w.i32(planesPerTask).i32(0).f64(e.eps ?? 0);
+  w.i32(p.x)
+    .i32(e.y ?? 0)
+    .i32(e.dy ?? 0)
+    .i32(e.dx ?? 0)
+    .i32(p.weight ?? 0)
+    .i32(p.bias ?? 0);
+  w.i32(p.mean)
+    .i32(p.rstd)
+    .i32(e.var ?? 0)
+    .i32(e.dweight ?? 0)
+    .i32(e.dbias ?? 0)
+    .i32(e.sums ?? 0)
+    .i32(e.coefficients ?? 0);
+  w.i32(p.batch)
+    .i32(p.channels)
+    .i32(p.inner)
+    .i32(p.groups ?? 0)
+    .i32(columnwise(p) ? 1 : p.batch);
+  w.i32(planesPerTask)
+    .i32(0)
+    .f64(e.eps ?? 0);
   return w.ptr;
 }
 

@@ -53,11 +53,20 @@ const volume = (t: Triple): number => t[0] * t[1] * t[2];
 function writeParams(launcher: Launcher, conv: Conv, b: Blocks): number {
   const s = conv.shape;
   const w = launcher.params(PARAM_WORDS);
-  w.i32(conv.x).i32(conv.w).i32(conv.y).i32(conv.bias ?? 0).i32(b.partials ?? 0);
+  w.i32(conv.x)
+    .i32(conv.w)
+    .i32(conv.y)
+    .i32(conv.bias ?? 0)
+    .i32(b.partials ?? 0);
   w.i32(s.batch).i32(s.groups).i32(s.cin).i32(s.cout);
   w.i32s(s.input).i32s(s.output).i32s(s.kernel).i32s(s.stride).i32s(s.padding).i32s(s.dilation);
-  w.i32(b.mc ?? 0).i32(b.nc ?? 0).i32(b.kc ?? 0).i32(b.perImage ? 1 : 0);
-  w.i32(b.splits ?? 1).i32(b.imagesPerTask ?? 1).i32(b.cinBlock ?? 1);
+  w.i32(b.mc ?? 0)
+    .i32(b.nc ?? 0)
+    .i32(b.kc ?? 0)
+    .i32(b.perImage ? 1 : 0);
+  w.i32(b.splits ?? 1)
+    .i32(b.imagesPerTask ?? 1)
+    .i32(b.cinBlock ?? 1);
   return w.ptr;
 }
 
@@ -89,10 +98,22 @@ export function convForward(launcher: Launcher, conv: Conv): void {
   }
   if (isPointwise(s) && (s.groups === 1 || !conv.bias)) {
     return gemm(launcher, {
-      dtype: conv.dtype, m: s.cout, n: positions, k: s.cin, a: conv.w, b: conv.x, c: conv.y,
-      aStrides: [s.cin, 1], bStrides: [positions, 1], cRow: positions, batch: [s.batch, s.groups],
-      aBatch: [0, s.cout * s.cin], bBatch: [s.groups * s.cin * positions, s.cin * positions],
-      cBatch: [s.groups * s.cout * positions, s.cout * positions], bias: conv.bias ?? 0, biasPer: "row",
+      dtype: conv.dtype,
+      m: s.cout,
+      n: positions,
+      k: s.cin,
+      a: conv.w,
+      b: conv.x,
+      c: conv.y,
+      aStrides: [s.cin, 1],
+      bStrides: [positions, 1],
+      cRow: positions,
+      batch: [s.batch, s.groups],
+      aBatch: [0, s.cout * s.cin],
+      bBatch: [s.groups * s.cin * positions, s.cin * positions],
+      cBatch: [s.groups * s.cout * positions, s.cout * positions],
+      bias: conv.bias ?? 0,
+      biasPer: "row",
     });
   }
   // Small images share column blocks, else each image would leave a ragged edge and fetch the weights anew.
@@ -122,10 +143,22 @@ export function convInputGrad(launcher: Launcher, conv: Conv): void {
   }
   if (isPointwise(s) && (s.groups === 1 || !conv.bias)) {
     return gemm(launcher, {
-      dtype: conv.dtype, m: s.cin, n: positions, k: s.cout, a: conv.w, b: conv.y, c: conv.x,
-      aStrides: [1, s.cin], bStrides: [positions, 1], cRow: positions, batch: [s.batch, s.groups],
-      aBatch: [0, s.cout * s.cin], bBatch: [s.groups * s.cout * positions, s.cout * positions],
-      cBatch: [s.groups * s.cin * positions, s.cin * positions], bias: conv.bias ?? 0, biasPer: "row",
+      dtype: conv.dtype,
+      m: s.cin,
+      n: positions,
+      k: s.cout,
+      a: conv.w,
+      b: conv.y,
+      c: conv.x,
+      aStrides: [1, s.cin],
+      bStrides: [positions, 1],
+      cRow: positions,
+      batch: [s.batch, s.groups],
+      aBatch: [0, s.cout * s.cin],
+      bBatch: [s.groups * s.cout * positions, s.cout * positions],
+      cBatch: [s.groups * s.cin * positions, s.cin * positions],
+      bias: conv.bias ?? 0,
+      biasPer: "row",
     });
   }
   // A task owns whole channels of whole images, because patches overlap.
@@ -163,12 +196,23 @@ export function convWeightGrad(launcher: Launcher, conv: Conv): void {
   const most = Math.min(ceilDiv(total, kc), Math.floor((s.groups * s.cout * taps * total) / TASK_WORK));
   const splits = Math.max(1, Math.min(most, ceilDiv(8, blocks)));
   const partials = splits > 1 ? launcher.workspace(splits * count * ELEMENT_BYTES[conv.dtype]) : 0;
-  launcher.launch(`conv_weight_grad_${conv.dtype}`, writeParams(launcher, conv, { mc, nc, kc, splits, partials }), blocks * splits);
+  launcher.launch(
+    `conv_weight_grad_${conv.dtype}`,
+    writeParams(launcher, conv, { mc, nc, kc, splits, partials }),
+    blocks * splits,
+  );
   if (splits > 1) sumPartials(launcher, conv.dtype, conv.w, partials, count, splits);
 }
 
 /** out[i] = sum over s of partials[s * count + i], in the order of s. */
-export function sumPartials(launcher: Launcher, dtype: FloatKind, out: number, partials: number, count: number, splits: number): void {
+export function sumPartials(
+  launcher: Launcher,
+  dtype: FloatKind,
+  out: number,
+  partials: number,
+  count: number,
+  splits: number,
+): void {
   const tasks = Math.max(1, Math.min(16, Math.floor((count * splits) / 32768)));
   const w = launcher.params(5);
   w.i32(out).i32(partials).i32(count).i32(splits).i32(tasks);

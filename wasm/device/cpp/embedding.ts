@@ -22,6 +22,8 @@ export function embeddingGrad(launcher: Launcher, p: EmbeddingGrad): void {
   const tasks = Math.min(taskCount((p.count + p.vocabulary) * p.dim, 32768, 16), p.vocabulary);
   const w = launcher.params(9);
   w.i32(p.dy).i32(p.index).i32(p.dw).i32(p.count).i32(p.dim).i32(p.vocabulary);
-  w.i32(tasks).i32(p.paddingIndex ?? -1).i32(p.scaleByFrequency ? 1 : 0);
+  w.i32(tasks)
+    .i32(p.paddingIndex ?? -1)
+    .i32(p.scaleByFrequency ? 1 : 0);
   launcher.launch(`embedding_grad_${p.dtype}`, w.ptr, tasks);
 }

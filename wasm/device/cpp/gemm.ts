@@ -34,7 +34,7 @@ const Route = {
   Rows: 1,
   Dots: 2,
   Scalar: 3,
-} as const
+} as const;
 
 /** Steps of k per block: a panel of B (8 floats wide) then takes a quarter of a 32 KiB first-level cache. */
 const KC = 256;
@@ -84,7 +84,11 @@ export function gemm(launcher: Launcher, problem: Gemm): void {
   const panelsPerTask = Math.max(1, Math.min(panels, Math.floor(TASK_WORK / 4 / (nr * p.k))));
 
   const w = launcher.params(PARAM_WORDS);
-  w.i32(p.a).i32(p.b).i32(p.c).i32(p.bias ?? 0).i32(packed);
+  w.i32(p.a)
+    .i32(p.b)
+    .i32(p.c)
+    .i32(p.bias ?? 0)
+    .i32(packed);
   w.i32(p.m).i32(p.n).i32(p.k);
   w.i32(p.aStrides[0]).i32(p.aStrides[1]).i32(p.bStrides[0]).i32(p.bStrides[1]).i32(p.cRow);
   w.i32s(batch).i32s(pad(p.aBatch, 0)).i32s(bBatch).i32s(pad(p.cBatch, 0)).i32s(packBatch);

@@ -61,16 +61,29 @@ function chunkTable(launcher: Launcher, dtype: FloatKind, slots: readonly Slot[]
 export function sgdStep(launcher: Launcher, p: Sgd): void {
   const [table, chunks] = chunkTable(launcher, p.dtype, p.slots);
   const w = launcher.params(12);
-  w.i32(table).i32(p.maximize ? 1 : 0).i32(p.nesterov ? 1 : 0).i32(p.first ? 1 : 0);
-  w.f64(p.lr).f64(p.momentum ?? 0).f64(p.dampening ?? 0).f64(p.weightDecay ?? 0);
+  w.i32(table)
+    .i32(p.maximize ? 1 : 0)
+    .i32(p.nesterov ? 1 : 0)
+    .i32(p.first ? 1 : 0);
+  w.f64(p.lr)
+    .f64(p.momentum ?? 0)
+    .f64(p.dampening ?? 0)
+    .f64(p.weightDecay ?? 0);
   launcher.launch(`sgd_${p.dtype}`, w.ptr, chunks);
 }
 
 export function adamStep(launcher: Launcher, p: Adam): void {
   const [table, chunks] = chunkTable(launcher, p.dtype, p.slots);
   const w = launcher.params(18);
-  w.i32(table).i32(p.maximize ? 1 : 0).i32(p.amsgrad ? 1 : 0).i32(p.decoupled ? 1 : 0);
-  w.f64(p.lr).f64(p.beta1).f64(p.beta2).f64(p.eps).f64(p.weightDecay ?? 0);
+  w.i32(table)
+    .i32(p.maximize ? 1 : 0)
+    .i32(p.amsgrad ? 1 : 0)
+    .i32(p.decoupled ? 1 : 0);
+  w.f64(p.lr)
+    .f64(p.beta1)
+    .f64(p.beta2)
+    .f64(p.eps)
+    .f64(p.weightDecay ?? 0);
   w.f64(1 - p.beta1 ** p.step).f64(Math.sqrt(1 - p.beta2 ** p.step));
   launcher.launch(`adam_${p.dtype}`, w.ptr, chunks);
 }

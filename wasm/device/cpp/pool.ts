@@ -34,9 +34,20 @@ function launch(launcher: Launcher, kernel: string, p: Pool): void {
   if (p.planes === 0 || inputs === 0) return;
   const each = Math.max(1, Math.floor(TASK_ELEMENTS / Math.max(inputs, outputs)));
   const w = launcher.params(26);
-  w.i32(p.x).i32(p.y).i32(p.indices ?? 0).i32(p.planes).i32(each).i32s(p.input).i32s(p.output);
-  w.i32s(p.window?.kernel ?? ONES).i32s(p.window?.stride ?? ONES).i32s(p.window?.padding ?? ZEROS).i32s(p.window?.dilation ?? ONES);
-  w.i32(p.window ? 0 : 1).i32((p.countIncludePad ?? true) ? 1 : 0).i32(p.divisorOverride ?? 0);
+  w.i32(p.x)
+    .i32(p.y)
+    .i32(p.indices ?? 0)
+    .i32(p.planes)
+    .i32(each)
+    .i32s(p.input)
+    .i32s(p.output);
+  w.i32s(p.window?.kernel ?? ONES)
+    .i32s(p.window?.stride ?? ONES)
+    .i32s(p.window?.padding ?? ZEROS)
+    .i32s(p.window?.dilation ?? ONES);
+  w.i32(p.window ? 0 : 1)
+    .i32((p.countIncludePad ?? true) ? 1 : 0)
+    .i32(p.divisorOverride ?? 0);
   launcher.launch(`${kernel}_${p.dtype}`, w.ptr, ceilDiv(p.planes, each));
 }
 

@@ -21,7 +21,12 @@ export function softmax(launcher: Launcher, p: Rows & { x: number; y: number; lo
   if (p.rows * p.cols === 0) return;
   const each = rowsPerTask(p);
   const w = launcher.params(6);
-  w.i32(p.x).i32(p.y).i32(p.rows).i32(p.cols).i32(each).i32(p.log ? 1 : 0);
+  w.i32(p.x)
+    .i32(p.y)
+    .i32(p.rows)
+    .i32(p.cols)
+    .i32(each)
+    .i32(p.log ? 1 : 0);
   launcher.launch(`softmax_${p.dtype}`, w.ptr, ceilDiv(p.rows, each));
 }
 
@@ -30,7 +35,13 @@ export function softmaxBackward(launcher: Launcher, p: Rows & { dy: number; y: n
   if (p.rows * p.cols === 0) return;
   const each = rowsPerTask(p);
   const w = launcher.params(7);
-  w.i32(p.dy).i32(p.y).i32(p.dx).i32(p.rows).i32(p.cols).i32(each).i32(p.log ? 1 : 0);
+  w.i32(p.dy)
+    .i32(p.y)
+    .i32(p.dx)
+    .i32(p.rows)
+    .i32(p.cols)
+    .i32(each)
+    .i32(p.log ? 1 : 0);
   launcher.launch(`softmax_backward_${p.dtype}`, w.ptr, ceilDiv(p.rows, each));
 }
 
@@ -57,12 +68,31 @@ export function crossEntropyBackward(launcher: Launcher, p: CrossEntropy & { dx:
   launchCrossEntropy(launcher, `cross_entropy_backward_${p.dtype}`, p, 0, p.dx, p.grad, p.gradStep);
 }
 
-function launchCrossEntropy(launcher: Launcher, kernel: string, p: CrossEntropy, loss: number, dx: number, grad: number, step: number): void {
+function launchCrossEntropy(
+  launcher: Launcher,
+  kernel: string,
+  p: CrossEntropy,
+  loss: number,
+  dx: number,
+  grad: number,
+  step: number,
+): void {
   if (p.rows === 0) return;
   const each = rowsPerTask(p);
   const w = launcher.params(13);
-  w.i32(p.x).i32(p.target).i32(p.weight ?? 0).i32(loss).i32(p.lse).i32(dx).i32(grad).i32(step).i32(p.status ?? 0);
-  w.i32(p.rows).i32(p.cols).i32(each).i32(p.ignoreIndex ?? -100);
+  w.i32(p.x)
+    .i32(p.target)
+    .i32(p.weight ?? 0)
+    .i32(loss)
+    .i32(p.lse)
+    .i32(dx)
+    .i32(grad)
+    .i32(step)
+    .i32(p.status ?? 0);
+  w.i32(p.rows)
+    .i32(p.cols)
+    .i32(each)
+    .i32(p.ignoreIndex ?? -100);
   launcher.launch(kernel, w.ptr, ceilDiv(p.rows, each));
 }
 
@@ -87,12 +117,16 @@ export function layerNorm(launcher: Launcher, p: LayerNorm & { y: number }): voi
 }
 
 /** Gradients; each of dx, dweight and dbias may be 0 when it is not wanted. */
-export function layerNormBackward(launcher: Launcher, p: LayerNorm & { dy: number; dx?: number; dweight?: number; dbias?: number }): void {
+export function layerNormBackward(
+  launcher: Launcher,
+  p: LayerNorm & { dy: number; dx?: number; dweight?: number; dbias?: number },
+): void {
   if (p.rows * p.cols === 0) return;
   // At most 16 parts of the sums over rows: each costs a row of memory to add up again.
   const each = Math.max(rowsPerTask(p), ceilDiv(p.rows, 16));
   const tasks = ceilDiv(p.rows, each);
-  const partial = (wanted?: number): number => (wanted ? (tasks === 1 ? wanted : launcher.workspace(tasks * p.cols * ELEMENT_BYTES[p.dtype])) : 0);
+  const partial = (wanted?: number): number =>
+    wanted ? (tasks === 1 ? wanted : launcher.workspace(tasks * p.cols * ELEMENT_BYTES[p.dtype])) : 0;
   const dweight = partial(p.dweight);
   const dbias = partial(p.dbias);
   const params = layerNormParams(launcher, p, { dy: p.dy, dx: p.dx ?? 0, dweight, dbias }, each);
@@ -112,8 +146,20 @@ interface LayerNormOuts {
 
 function layerNormParams(launcher: Launcher, p: LayerNorm, o: LayerNormOuts, each: number): number {
   const w = launcher.params(16);
-  w.i32(p.x).i32(o.y ?? 0).i32(p.weight ?? 0).i32(p.bias ?? 0).i32(p.mean ?? 0).i32(p.rstd);
-  w.i32(o.dy ?? 0).i32(o.dx ?? 0).i32(o.dweight ?? 0).i32(o.dbias ?? 0);
-  w.i32(p.rows).i32(p.cols).i32(each).i32(p.rms ? 1 : 0).f64(p.eps);
+  w.i32(p.x)
+    .i32(o.y ?? 0)
+    .i32(p.weight ?? 0)
+    .i32(p.bias ?? 0)
+    .i32(p.mean ?? 0)
+    .i32(p.rstd);
+  w.i32(o.dy ?? 0)
+    .i32(o.dx ?? 0)
+    .i32(o.dweight ?? 0)
+    .i32(o.dbias ?? 0);
+  w.i32(p.rows)
+    .i32(p.cols)
+    .i32(each)
+    .i32(p.rms ? 1 : 0)
+    .f64(p.eps);
   return w.ptr;
 }
