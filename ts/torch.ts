@@ -15,3 +15,5 @@ export {
 } from "./core/grad_mode.ts";
 export * from "./ops/index.ts";
 export * as autograd from "./autograd/index.ts";
+export * as nn from "./nn/index.ts";
+export * as special from "./ops/special.ts";

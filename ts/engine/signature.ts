@@ -105,8 +105,8 @@ export function describe(x: unknown): string {
 }
 
 type Merge<P extends readonly object[]> = P extends readonly [infer H, ...infer T extends object[]] ? H & Merge<T> : object;
-// `Exclude` would compare Tensor with undefined while its methods are still being derived.
-type Value<H> = Required<H>[keyof H];
+// Undefined stays allowed (it means the default): taking it out would look into Tensor, whose methods are still being derived from here.
+type Value<H> = H[keyof H];
 
 /**
  * Types of a call: `Args<[{ dim?: number }, { keepdim?: boolean }], { dtype?: DType }>` allows `(1, true)`, `(1, { keepdim: true })`,

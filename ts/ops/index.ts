@@ -2,36 +2,71 @@
 
 import type { Methods } from "../engine/define.ts";
 import * as arithmetic from "./arithmetic.ts";
+import * as bitwise from "./bitwise.ts";
+import * as casts from "./casts.ts";
 import * as compare from "./compare.ts";
 import * as convert from "./convert.ts";
 import * as creation from "./creation.ts";
+import * as extrema from "./extrema.ts";
 import * as fill from "./fill.ts";
 import * as math from "./math.ts";
+import * as math_binary from "./math_binary.ts";
+import * as operators from "./operators.ts";
+import * as predicates from "./predicates.ts";
 import { install } from "./install.ts";
 import * as reduction from "./reduction.ts";
+import * as special from "./special.ts";
 import * as views from "./views.ts";
 
 declare module "../core/tensor.ts" {
   interface Tensor
     extends
       Methods<typeof arithmetic>,
+      Methods<typeof bitwise>,
+      Methods<typeof casts>,
       Methods<typeof compare>,
       Methods<typeof convert>,
       Methods<typeof creation>,
+      Methods<typeof extrema>,
       Methods<typeof fill>,
       Methods<typeof math>,
+      Methods<typeof math_binary>,
+      Methods<typeof operators>,
+      Methods<typeof predicates>,
       Methods<typeof reduction>,
+      Methods<Pick<typeof special, "i0">>,
       Methods<typeof views> {}
 }
 
-for (const family of [arithmetic, compare, convert, creation, fill, math, reduction, views]) install(family);
+for (const family of [
+  arithmetic,
+  bitwise,
+  compare,
+  convert,
+  creation,
+  extrema,
+  fill,
+  math,
+  math_binary,
+  predicates,
+  reduction,
+  views,
+])
+  install(family);
+for (const methods of [casts, operators]) install(methods, "Tensor");
+install(special, "special");
 
 export * from "./arithmetic.ts";
+export * from "./bitwise.ts";
 export * from "./compare.ts";
 export * from "./convert.ts";
 export * from "./creation.ts";
+export * from "./extrema.ts";
 export * from "./fill.ts";
 export * from "./math.ts";
+export * from "./math_binary.ts";
+export * from "./predicates.ts";
 export * from "./reduction.ts";
 export * from "./views.ts";
+export { i0 } from "./special.ts";
 export { registry } from "./install.ts";

@@ -1,22 +1,23 @@
 /** Functions of one number, elementwise: rounding, exponentials, logarithms, trigonometry, and the usual special functions. */
 
-import { Category, type DType, type Scalar } from "../core/dtype.ts";
+import { Category, type DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
-import type { Op } from "../engine/define.ts";
-import { pointwise, type GradRule, type Values } from "../engine/pointwise.ts";
+import { composite, type Op } from "../engine/define.ts";
+import { pointwise, type GradRule } from "../engine/pointwise.ts";
 import type { Args } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/expr.ts";
 import type { UnaryOp } from "./arithmetic.ts";
 import { zeros_like } from "./creation.ts";
+import { gate } from "./gates.ts";
 
 type Formula = (g: Tensor, input: Tensor) => Tensor;
 
 /** A gradient in terms of the input. */
-const ofInput = (formula: Formula): GradRule => [["input"], (g, { input }) => formula(g, input as Tensor)];
+export const ofInput = (formula: Formula): GradRule => [["input"], (g, { input }) => formula(g, input as Tensor)];
 /** A gradient in terms of the result. */
-const ofResult = (formula: Formula): GradRule => [["out"], (g, { out }) => formula(g, out as Tensor)];
+export const ofResult = (formula: Formula): GradRule => [["out"], (g, { out }) => formula(g, out as Tensor)];
 const flat: GradRule = [[], (g) => zeros_like(g)];
 
 /** A function that gives integers a floating result. */
@@ -211,21 +212,7 @@ export const relu: UnaryOp = pointwise("relu", "input", {
   inplace: true,
   // maximum lets NaN through.
   expr: ({ input }) => e.maximum(input!, 0),
-  grad: { input: ofResult((g, y) => threshold_backward(g, y, 0)) },
-});
-
-type ThresholdBackwardOp = Op<[grad: Tensor, input: Tensor, threshold: Scalar], Tensor>;
-
-/** The gradient where `input` exceeds the threshold, else 0. */
-export const threshold_backward: ThresholdBackwardOp = pointwise("threshold_backward", "grad, input, threshold", {
-  doc: "grad where input > threshold, else 0.",
-  tensors: ["grad", "input"],
-  scalars: ["threshold"],
-  expr: ({ grad, input, threshold }) => e.where(e.le(input!, threshold!), 0, grad!),
-  grad: {
-    grad: [["input"], (g, { input, threshold }) => threshold_backward(g, input as Tensor, threshold as Scalar)],
-    input: [[], (g) => zeros_like(g)],
-  },
+  grad: { input: ofResult((g, y) => gate(g, y, 0)) },
 });
 
 const TWO_OVER_ROOT_PI = 2 / Math.sqrt(Math.PI);
@@ -284,25 +271,6 @@ export const polygamma: PolygammaOp = pointwise("polygamma", "n, input", {
   },
   grad: { input: [["input"], (g, { n, input }) => g.mul(polygamma(Number(n) + 1, input as Tensor))] },
 });
-
-export const i0: UnaryOp = unary(
-  "i0",
-  "The modified Bessel function of the first kind of order 0.",
-  e.i0,
-  ofInput((g, x) => g.mul(i1(x))),
-);
-
-/** Order 1: public as torch.special.i1. */
-export const i1: UnaryOp = unary("i1", "The modified Bessel function of the first kind of order 1.", e.i1, [
-  ["input", "out"],
-  (g, { input, out }: Values) => {
-    const x = input as Tensor;
-    // At 0 the quotient is its limit 1/2.
-    const atZero = x.eq(0);
-    const quotient = (out as Tensor).div(x.masked_fill(atZero, 1));
-    return g.mul(i0(x).sub(quotient).masked_fill(atZero, 0.5));
-  },
-]);
 
 export const deg2rad: UnaryOp = unary("deg2rad", "Degrees to radians.", (x) => e.mul(x, Math.PI / 180), [
   [],
@@ -394,3 +362,20 @@ export const nan_to_num: NanToNumOp = pointwise("nan_to_num", "input, nan=None, 
   },
   grad: { input: ofInput((g, x) => g.masked_fill(x.isfinite().logical_not(), 0)) },
 });
+
+type MvlgammaOp = Op<[input: Tensor, ...Args<[{ p: number }]>], Tensor, "method" | "inplace">;
+
+export const mvlgamma: MvlgammaOp = composite(
+  "mvlgamma",
+  "input, p",
+  {
+    doc: "The logarithm of the multivariate gamma function of dimension p: p (p - 1) / 4 ln pi + the sum of lgamma(input - j / 2), j < p.",
+    inplace: true,
+  },
+  (input: Tensor, p: number) => {
+    if (p < 1) throw new RuntimeError(`mvlgamma: p has to be greater than or equal to 1, got ${p}`);
+    let sum = lgamma(input);
+    for (let j = 1; j < p; j++) sum = sum.add(lgamma(input.sub(j / 2)));
+    return sum.add((p * (p - 1) * Math.log(Math.PI)) / 4);
+  },
+);

@@ -1,0 +1,42 @@
+/** Conversions that are methods only: `x.float()`. (As functions their names would be those of dtypes.) */
+
+import {
+  bfloat16 as BFLOAT16,
+  bool as BOOL,
+  float16,
+  float32,
+  float64,
+  int16,
+  int32,
+  int64,
+  int8,
+  uint8,
+  type DType,
+} from "../core/dtype.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { composite, type Op } from "../engine/define.ts";
+import type { Args } from "../engine/signature.ts";
+
+type CastOp = Op<[self: Tensor, options?: { memory_format?: unknown }], Tensor, "method">;
+
+function castTo(name: string, dtype: DType): CastOp {
+  return composite(name, "self, *, memory_format=None", { doc: `self as ${dtype}.` }, (self: Tensor) => self.to(dtype));
+}
+
+export const float: CastOp = castTo("float", float32);
+export const double: CastOp = castTo("double", float64);
+export const half: CastOp = castTo("half", float16);
+export const bfloat16: CastOp = castTo("bfloat16", BFLOAT16);
+export const long: CastOp = castTo("long", int64);
+export const int: CastOp = castTo("int", int32);
+export const short: CastOp = castTo("short", int16);
+export const char: CastOp = castTo("char", int8);
+export const byte: CastOp = castTo("byte", uint8);
+export const bool: CastOp = castTo("bool", BOOL);
+
+export const type_as: Op<[self: Tensor, ...Args<[{ other: Tensor }]>], Tensor, "method"> = composite(
+  "type_as",
+  "self, other",
+  { doc: "self in other's dtype." },
+  (self: Tensor, other: Tensor) => self.to(other.dtype),
+);

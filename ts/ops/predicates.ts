@@ -1,0 +1,68 @@
+/** Questions about dtypes and tensors that need no kernel. */
+
+import type { DType } from "../core/dtype.ts";
+import { RuntimeError } from "../core/errors.ts";
+import { sameShape } from "../core/shape.ts";
+import { Tensor } from "../core/tensor.ts";
+import { composite, type Op } from "../engine/define.ts";
+import { resultType } from "../engine/promotion.ts";
+import type { Args } from "../engine/signature.ts";
+import type { Operand } from "./arithmetic.ts";
+
+type Question = Op<[input: Tensor], boolean, "method">;
+
+export const is_floating_point: Op<[input: Tensor], boolean> = composite(
+  "is_floating_point",
+  "input",
+  { doc: "Whether input's dtype is a floating type.", method: false },
+  (input: Tensor) => input.dtype.is_floating_point,
+);
+
+export const is_complex: Question = composite(
+  "is_complex",
+  "input",
+  { doc: "Whether input's dtype is complex." },
+  (input: Tensor) => input.dtype.is_complex,
+);
+
+export const is_signed: Question = composite(
+  "is_signed",
+  "input",
+  { doc: "Whether input's dtype has negative values." },
+  (input: Tensor) => input.dtype.is_signed,
+);
+
+export const is_nonzero: Question = composite(
+  "is_nonzero",
+  "input",
+  { doc: "Whether input's only element is non-zero; reads memory." },
+  (input: Tensor) => {
+    if (input.numel() !== 1) {
+      throw new RuntimeError(
+        `is_nonzero: bool value of Tensor with ${input.numel() === 0 ? "no values" : "more than one value"} is ambiguous`,
+      );
+    }
+    return Boolean(input.item_sync());
+  },
+);
+
+export const is_same_size: Op<[input: Tensor, ...Args<[{ other: Tensor }]>], boolean, "method"> = composite(
+  "is_same_size",
+  "input, other",
+  { doc: "Whether both have the same shape." },
+  (input: Tensor, other: Tensor) => sameShape(input.shape, other.shape),
+);
+
+export const is_tensor: Op<[obj: unknown], boolean> = composite(
+  "is_tensor",
+  "obj",
+  { doc: "Whether obj is a Tensor." },
+  (obj: unknown) => obj instanceof Tensor,
+);
+
+export const result_type: Op<[tensor1: Operand, tensor2: Operand], DType> = composite(
+  "result_type",
+  "tensor1, tensor2",
+  { doc: "The dtype that arithmetic on both gives." },
+  (tensor1: Operand, tensor2: Operand) => resultType("result_type", [tensor1, tensor2]),
+);

@@ -1,0 +1,152 @@
+/** torch.special. */
+
+import { Tensor } from "../core/tensor.ts";
+import type { Op } from "../engine/define.ts";
+import { pointwise, type GradRule, type Values } from "../engine/pointwise.ts";
+import type { Args } from "../engine/signature.ts";
+import { e } from "../kernel/builder.ts";
+import type { Expr } from "../kernel/expr.ts";
+import type { Operand, UnaryOp } from "./arithmetic.ts";
+import { ofInput, unary } from "./math.ts";
+import { xTimesLog } from "./math_binary.ts";
+
+export { digamma, digamma as psi, erf, erfc, erfinv, exp2, expm1, log1p, logit, polygamma, round, sinc } from "./math.ts";
+export { sigmoid as expit, lgamma as gammaln, mvlgamma as multigammaln } from "./math.ts";
+export { igamma as gammainc, igammac as gammaincc, xlogy } from "./math_binary.ts";
+
+type SpecialOp = Op<[input: Tensor], Tensor>;
+
+function special(name: string, doc: string, expr: (x: Expr) => Expr, input?: GradRule): SpecialOp {
+  return pointwise(name, "input", {
+    doc,
+    method: false,
+    dtype: "float",
+    expr: ({ input: x }) => expr(x!),
+    ...(input === undefined ? {} : { grad: { input } }),
+  });
+}
+
+export const i0: UnaryOp = unary(
+  "i0",
+  "The modified Bessel function of the first kind of order 0.",
+  e.i0,
+  ofInput((g, x) => g.mul(i1(x))),
+);
+
+const tensorOf = (x: unknown): Tensor => x as Tensor;
+
+/** f(0) = 0 with slope `limit`, whose formula divides f by the argument. */
+function besselGrad(slope: (x: Tensor, quotient: Tensor, y: Tensor) => Tensor, limit: number): GradRule {
+  return [
+    ["input", "out"],
+    (g, values: Values) => {
+      const [x, y] = [tensorOf(values.input), tensorOf(values.out)];
+      const atZero = x.eq(0);
+      const quotient = y.div(x.masked_fill(atZero, 1));
+      return g.mul(slope(x, quotient, y).masked_fill(atZero, limit));
+    },
+  ];
+}
+
+export const i1: SpecialOp = special(
+  "i1",
+  "The modified Bessel function of the first kind of order 1.",
+  e.i1,
+  besselGrad((x, quotient) => i0(x).sub(quotient), 0.5),
+);
+export const i0e: SpecialOp = special("i0e", "e^-|input| i0(input).", e.i0e, [
+  ["input", "out"],
+  (g, { input, out }) => g.mul(i1e(tensorOf(input)).sub(tensorOf(input).sgn().mul(tensorOf(out)))),
+]);
+export const i1e: SpecialOp = special(
+  "i1e",
+  "e^-|input| i1(input).",
+  e.i1e,
+  besselGrad((x, quotient, y) => i0e(x).sub(y.mul(x.sgn())).sub(quotient), 0.5),
+);
+
+const ROOT_TWO_PI = Math.sqrt(2 * Math.PI);
+
+export const ndtr: SpecialOp = special(
+  "ndtr",
+  "The cumulative distribution function of the standard normal distribution.",
+  (x) => e.mul(e.erfc(e.mul(x, -Math.SQRT1_2)), 0.5),
+  ofInput((g, x) =>
+    g.mul(
+      x
+        .square()
+        .mul(-0.5)
+        .exp()
+        .mul(1 / ROOT_TWO_PI),
+    ),
+  ),
+);
+export const ndtri: SpecialOp = special("ndtri", "The inverse of ndtr.", e.ndtri, [
+  ["out"],
+  (g, { out }) => g.mul(tensorOf(out).square().mul(0.5).exp().mul(ROOT_TWO_PI)),
+]);
+export const erfcx: SpecialOp = special("erfcx", "e^(input²) erfc(input).", e.erfcx, [
+  ["input", "out"],
+  (g, { input, out }) =>
+    g.mul(
+      tensorOf(out)
+        .mul(tensorOf(input))
+        .mul(2)
+        .sub(2 / Math.sqrt(Math.PI)),
+    ),
+]);
+export const log_ndtr: SpecialOp = special(
+  "log_ndtr",
+  "log(ndtr(input)), without underflow.",
+  e.log_ndtr,
+  ofInput((g, x) =>
+    g.mul(
+      erfcx(x.mul(-Math.SQRT1_2))
+        .reciprocal()
+        .mul(Math.sqrt(2 / Math.PI)),
+    ),
+  ),
+);
+export const entr: SpecialOp = special(
+  "entr",
+  "-input * log(input), 0 at 0 and -infinity below.",
+  (x) => {
+    const above = e.neg(e.mul(x, e.log(x)));
+    const rest = e.where(e.eq(x, 0), e.constant(0, x.dtype), e.constant(-Infinity, x.dtype));
+    return e.where(e.isnan(x), x, e.where(e.gt(x, 0), above, rest));
+  },
+  ofInput((g, x) => g.mul(x.log().neg().sub(1))),
+);
+
+type PairOp = Op<[input: Operand, ...Args<[{ other: Operand }]>], Tensor>;
+const both = ["input", "other"];
+
+export const xlog1py: PairOp = pointwise("xlog1py", "input, other", {
+  doc: "input * log1p(other), 0 where input is 0.",
+  method: false,
+  tensors: both,
+  dtype: "float",
+  expr: ({ input, other }) => xTimesLog(input!, other!, e.log1p),
+  grad: {
+    input: [
+      both,
+      (g, { input, other }) => {
+        const x = tensorOf(input);
+        if (other instanceof Tensor) {
+          return g.mul(other.log1p()).masked_fill(x.eq(0).logical_and(other.le(-1)), 0);
+        }
+        const slope = g.mul(Math.log1p(Number(other)));
+        return Number(other) > -1 ? slope : slope.masked_fill(x.eq(0), 0);
+      },
+    ],
+    other: [both, (g, { input, other }) => g.mul(input).div(tensorOf(other).add(1))],
+  },
+});
+
+export const zeta: PairOp = pointwise("zeta", "input, other", {
+  doc: "The Hurwitz zeta function: the sum of (k + other)^-input over k >= 0.",
+  method: false,
+  tensors: both,
+  dtype: "float",
+  expr: ({ input, other }) => e.zeta(input!, other!),
+});
