@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { OutOfMemoryError, RuntimeError } from "../../ts/core/errors.ts";
 import { Allocator, type CpuBuffer } from "../../wasm/device/allocator.ts";
 import { type Block, BlockAllocator, roundToClass } from "../../wasm/device/blocks.ts";
@@ -154,6 +154,28 @@ describe("buffers", () => {
     small.free(fits);
     small.free(kept);
     small.free(small.alloc(50 << 20));
+  });
+});
+
+describe("linear memory", () => {
+  it("settles for less where the system does not give 4 GiB of addresses", () => {
+    const { Memory } = WebAssembly;
+    const asked: number[] = [];
+    vi.stubGlobal("WebAssembly", {
+      ...WebAssembly,
+      Memory: function (descriptor: WebAssembly.MemoryDescriptor) {
+        asked.push(descriptor.maximum!);
+        if (descriptor.maximum! > 20_000) throw new RangeError("could not allocate memory");
+        return new Memory(descriptor);
+      },
+    });
+    const memory = new LinearMemory();
+    vi.unstubAllGlobals();
+    expect(asked).toEqual([65536, 32768, 16384]);
+    expect(memory.limit).toBe(1 << 30);
+    expect(memory.growTo(2 ** 30 + 1)).toBe(false);
+    expect(memory.growTo(100 << 20)).toBe(true);
+    expect(memory.f32.byteLength).toBe(100 << 20);
   });
 });
 

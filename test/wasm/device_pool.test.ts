@@ -2,6 +2,8 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { float32, float64, int32, type DType } from "../../ts/core/dtype.ts";
 import type { View } from "../../ts/core/device.ts";
 import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
+import { load, op } from "../../ts/kernel/expr.ts";
+import type { KernelSpec } from "../../ts/kernel/spec.ts";
 import { type CpuDevice, createCpuDevice } from "../../wasm/device/index.ts";
 import { nodePlatform } from "../../wasm/device/platform.node.ts";
 import type { Platform } from "../../wasm/device/platform.ts";
@@ -63,6 +65,61 @@ describe("thread pool", () => {
       const device = await deviceWith(threads);
       await booted(device, threads - 1);
       for (let i = 0; i < 50; i++) expectSame(product(device, n), expected);
+    }
+  });
+
+  it("computes the same bytes in every kind of kernel that is cut into tasks", async () => {
+    const parallel = await deviceWith(3);
+    await booted(parallel, 2);
+    const triple = { stride: [1, 1, 1], padding: [0, 1, 1], dilation: [1, 1, 1] } as const;
+    const norm = { eps: 1e-5, groups: 1, ignore: -100, flag: true };
+    const rows = [2048, 200];
+    const images = [16, 8, 1, 28, 28];
+    const exponential = op("exp", float32, op("mul", float32, load(0, float32), load(1, float32)));
+    const cases: [KernelSpec, readonly (readonly number[])[], readonly (readonly number[])[], unknown][] = [
+      [{ kind: "map", inputs: [float32, float32], scalars: 0, outputs: [exponential] }, [rows, rows], [rows], { scalars: [] }],
+      [{ kind: "rowwise", op: "softmax", dtype: float32, affine: 0 }, [rows], [rows], norm],
+      [{ kind: "rowwise", op: "layer_norm", dtype: float32, affine: 0 }, [rows], [rows, [2048], [2048]], norm],
+      [
+        { kind: "rowwise", op: "layer_norm_backward", dtype: float32, affine: 2 },
+        [rows, rows, [2048], [2048], [200]],
+        [rows, [200], [200]],
+        norm,
+      ],
+      [{ kind: "rowwise", op: "batch_norm_stats", dtype: float32, affine: 0 }, [[16, 8, 784]], [[8], [8]], norm],
+      [
+        { kind: "conv", mode: "weight_grad", dtype: float32, bias: false },
+        [images, images],
+        [[8, 8, 1, 3, 3]],
+        { ...triple, groups: 1 },
+      ],
+      [
+        { kind: "attention", mode: "backward", dtype: float32, mask: false },
+        [
+          [8, 64, 32],
+          [8, 64, 32],
+          [8, 64, 32],
+          [8, 64, 32],
+          [8, 64, 32],
+          [8, 64],
+        ],
+        [
+          [8, 64, 32],
+          [8, 64, 32],
+          [8, 64, 32],
+        ],
+        { scale: 0.2, causal: true },
+      ],
+    ];
+    for (const [spec, inputs, outputs, params] of cases) {
+      const results = [devices[0]!, parallel].map((device) => {
+        const ins = inputs.map((shape, i) => view(device, float32, shape, floats(numelOf(shape), i + 1)));
+        const outs = outputs.map((shape) => view(device, float32, shape));
+        device.run(device.prepare(spec), ins, outs, params);
+        return outs.map(({ buffer, shape }) => new Float32Array(device.readSync(buffer, 0, numelOf(shape) * 4).buffer));
+      });
+      results[0]!.forEach((expected, i) => expectSame(results[1]![i]!, expected));
+      expect(results[0]![0]!.some((value) => value !== 0)).toBe(true);
     }
   });
 
