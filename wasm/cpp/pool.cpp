@@ -50,10 +50,29 @@ INLINE void each_window(const PoolParams& p, F visit) {
 
 INLINE uint32_t volume(const uint32_t (&size)[3]) { return size[0] * size[1] * size[2]; }
 
-INLINE bool halves(const PoolParams& p) {
-  return !p.adaptive && p.kernel[0] == 1 && p.kernel[1] == 2 && p.kernel[2] == 2 && p.stride[0] == 1 &&
-         p.stride[1] == 2 && p.stride[2] == 2 && (p.pad[0] | p.pad[1] | p.pad[2]) == 0 && p.dilation[1] == 1 &&
-         p.dilation[2] == 1 && 2 * p.out[1] <= p.in[1] && 2 * p.out[2] <= p.in[2];
+// Outputs along the innermost dimension whose windows lie wholly inside of the input.
+INLINE Range interior(const PoolParams& p) {
+  if (p.adaptive || p.stride[2] > 2) return {0, 0};
+  const int32_t pad = int32_t(p.pad[2]), stride = int32_t(p.stride[2]), out = int32_t(p.out[2]);
+  const int32_t reach = int32_t(p.in[2]) - 1 - int32_t((p.kernel[2] - 1) * p.dilation[2]) + pad;
+  const int32_t lo = min_of((pad + stride - 1) / stride, out), hi = reach < 0 ? 0 : min_of(reach / stride + 1, out);
+  return {uint32_t(lo), uint32_t(max_of(lo, hi))};
+}
+
+// Four floats, `stride` (1 or 2) apart; reads nothing beyond the last of them.
+INLINE v128_t load_apart(const float* p, uint32_t stride) {
+  const v128_t a = wasm_v128_load(p);
+  return stride == 1 ? a : wasm_i32x4_shuffle(a, wasm_v128_load(p + 3), 0, 2, 5, 7);
+}
+
+// Calls visit(ow) for vectors of four outputs that cover [begin, end), the last overlapping the one before.
+// Returns false, having done nothing, if there are fewer than four.
+template <class F>
+INLINE bool each_four(Range r, F visit) {
+  if (r.end < r.begin + 4) return false;
+  for (uint32_t ow = r.begin; ow + 4 < r.end; ow += 4) visit(ow);
+  visit(r.end - 4);
+  return true;
 }
 
 // The first of the largest, except that every NaN replaces what was there (as PyTorch).
@@ -75,56 +94,62 @@ INLINE void max_window(const T* x, const PoolParams& p, const Window& d, const W
   if (index) *index = place;
 }
 
-// A row of 2x2 windows with stride 2, four at a time; returns how many were done.
-INLINE uint32_t max_row_halves(const float* top, uint32_t width, uint32_t count, uint32_t place, float* y, int64_t* index) {
-  const float* bottom = top + width;
-  const v128_t right = wasm_i32x4_splat(1), down = wasm_i32x4_splat(int32_t(width));
-  v128_t corner = wasm_i32x4_add(wasm_i32x4_splat(int32_t(place)), wasm_i32x4_make(0, 2, 4, 6));
-  uint32_t i = 0;
-  for (; i + 4 <= count; i += 4, corner = wasm_i32x4_add(corner, wasm_i32x4_splat(8))) {
-    const v128_t a = wasm_v128_load(top + 2 * i), b = wasm_v128_load(top + 2 * i + 4);
-    const v128_t c = wasm_v128_load(bottom + 2 * i), d = wasm_v128_load(bottom + 2 * i + 4);
-    v128_t best = wasm_i32x4_shuffle(a, b, 0, 2, 4, 6), at_best = corner;
-    const auto take = [&](v128_t value, v128_t where) {
-      const v128_t larger = wasm_v128_or(wasm_f32x4_gt(value, best), wasm_f32x4_ne(value, value));
-      best = wasm_v128_bitselect(value, best, larger);
-      at_best = wasm_v128_bitselect(where, at_best, larger);
-    };
-    take(wasm_i32x4_shuffle(a, b, 1, 3, 5, 7), wasm_i32x4_add(corner, right));
-    take(wasm_i32x4_shuffle(c, d, 0, 2, 4, 6), wasm_i32x4_add(corner, down));
-    take(wasm_i32x4_shuffle(c, d, 1, 3, 5, 7), wasm_i32x4_add(wasm_i32x4_add(corner, right), down));
-    wasm_v128_store(y + i, best);
-    if (index) {
-      wasm_v128_store(index + i, wasm_u64x2_extend_low_u32x4(at_best));
-      wasm_v128_store(index + i + 2, wasm_u64x2_extend_high_u32x4(at_best));
+// Four windows side by side.
+INLINE void max_four(const float* x, const PoolParams& p, const Window& d, const Window& h, uint32_t ow, float* y,
+                     int64_t* index) {
+  const uint32_t stride = p.stride[2], first = ow * stride - p.pad[2], reach = p.kernel[2] * p.dilation[2];
+  const v128_t apart = wasm_i32x4_mul(wasm_i32x4_make(0, 1, 2, 3), wasm_i32x4_splat(int32_t(stride)));
+  v128_t best = wasm_f32x4_splat(-__builtin_inff());
+  v128_t place = wasm_i32x4_add(apart, wasm_i32x4_splat(int32_t((d.begin * p.in[1] + h.begin) * p.in[2] + first)));
+  for (uint32_t id = d.begin; id < d.end; id += d.step)
+    for (uint32_t ih = h.begin; ih < h.end; ih += h.step) {
+      const uint32_t row = (id * p.in[1] + ih) * p.in[2] + first;
+      for (uint32_t w = 0; w < reach; w += p.dilation[2]) {
+        const v128_t value = load_apart(x + row + w, stride);
+        const v128_t larger = wasm_v128_or(wasm_f32x4_gt(value, best), wasm_f32x4_ne(value, value));
+        best = wasm_v128_bitselect(value, best, larger);
+        place = wasm_v128_bitselect(wasm_i32x4_add(apart, wasm_i32x4_splat(int32_t(row + w))), place, larger);
+      }
+    }
+  wasm_v128_store(y, best);
+  if (!index) return;
+  wasm_v128_store(index, wasm_u64x2_extend_low_u32x4(place));
+  wasm_v128_store(index + 2, wasm_u64x2_extend_high_u32x4(place));
+}
+
+// Calls four(o, d, h, ow) for runs of four outputs that have whole windows, and one(o, d, h, w) for the others.
+template <class F, class G>
+INLINE void each_row(const PoolParams& p, bool vectors, F four, G one) {
+  const Range inside = vectors ? interior(p) : Range{0, 0};
+  for (uint32_t od = 0; od < p.out[0]; od++) {
+    const Window d = window_at(p, 0, od);
+    for (uint32_t oh = 0; oh < p.out[1]; oh++) {
+      const Window h = window_at(p, 1, oh);
+      const uint32_t o = (od * p.out[1] + oh) * p.out[2];
+      const bool done = each_four(inside, [&](uint32_t ow) { four(o + ow, d, h, ow); });
+      for (uint32_t ow = 0; ow < p.out[2]; ow++) {
+        if (done && ow == inside.begin) ow = inside.end;
+        if (ow < p.out[2]) one(o + ow, d, h, window_at(p, 2, ow));
+      }
     }
   }
-  return i;
 }
 
 template <class T>
 INLINE void max_pool(const PoolParams& p, uint32_t task) {
   const uint32_t plane = volume(p.in), positions = volume(p.out);
   const uint32_t end = min_of(p.planes, (task + 1) * p.planes_per_task);
-  const bool fast = sizeof(T) == 4 && halves(p);
   for (uint32_t i = task * p.planes_per_task; i < end; i++) {
     const T* x = at<const T>(p.x) + i * plane;
     T* y = at<T>(p.y) + i * positions;
     int64_t* indices = p.indices ? at<int64_t>(p.indices) + i * positions : nullptr;
-    if constexpr (sizeof(T) == 4)
-      if (fast) {
-        for (uint32_t d = 0; d < p.out[0]; d++)
-          for (uint32_t h = 0; h < p.out[1]; h++) {
-            const uint32_t o = (d * p.out[1] + h) * p.out[2], place = (d * p.in[1] + 2 * h) * p.in[2];
-            uint32_t w = max_row_halves(x + place, p.in[2], p.out[2], place, y + o, indices ? indices + o : nullptr);
-            for (; w < p.out[2]; w++)
-              max_window(x, p, window_at(p, 0, d), window_at(p, 1, h), window_at(p, 2, w), y + o + w, indices ? indices + o + w : nullptr);
-          }
-        continue;
-      }
-    each_window(p, [&](uint32_t o, const Window& d, const Window& h, const Window& w) {
+    const auto one = [&](uint32_t o, const Window& d, const Window& h, const Window& w) {
       max_window(x, p, d, h, w, y + o, indices ? indices + o : nullptr);
-    });
+    };
+    const auto four = [&](uint32_t o, const Window& d, const Window& h, uint32_t ow) {
+      if constexpr (sizeof(T) == 4) max_four(x, p, d, h, ow, y + o, indices ? indices + o : nullptr);
+    };
+    each_row(p, sizeof(T) == 4, four, one);
   }
 }
 
@@ -166,7 +191,7 @@ INLINE void avg_pool(const PoolParams& p, uint32_t task) {
   for (uint32_t i = task * p.planes_per_task; i < end; i++) {
     const T* x = at<const T>(p.x) + i * plane;
     T* y = at<T>(p.y) + i * positions;
-    each_window(p, [&](uint32_t o, const Window& d, const Window& h, const Window& w) {
+    const auto one = [&](uint32_t o, const Window& d, const Window& h, const Window& w) {
       if (is_empty(d, h, w)) {
         y[o] = T(0);
         return;
@@ -186,7 +211,21 @@ INLINE void avg_pool(const PoolParams& p, uint32_t task) {
         }
       }
       y[o] = (sum + T(wide)) / divisor_of<T>(p, d, h, w);
-    });
+    };
+    const auto four = [&](uint32_t o, const Window& d, const Window& h, uint32_t ow) {
+      if constexpr (sizeof(T) == 4) {
+        const Window w = window_at(p, 2, ow);
+        v128_t sum = wasm_f32x4_splat(0);
+        for (uint32_t id = d.begin; id < d.end; id++)
+          for (uint32_t ih = h.begin; ih < h.end; ih++) {
+            const float* from = x + (id * p.in[1] + ih) * p.in[2] + w.begin;
+            for (uint32_t iw = 0; iw < p.kernel[2]; iw++) sum = wasm_f32x4_add(sum, load_apart(from + iw, p.stride[2]));
+          }
+        const T divisor = is_empty(d, h, w) ? T(1) : divisor_of<T>(p, d, h, w);
+        wasm_v128_store(y + o, wasm_f32x4_div(sum, wasm_f32x4_splat(divisor)));
+      }
+    };
+    each_row(p, sizeof(T) == 4, four, one);
   }
 }
 
