@@ -16,3 +16,6 @@ export { random_draw } from "./random";
 export { random_normals } from "./random_normals";
 export { scan } from "./scan";
 export { nonzero_count, nonzero_write } from "./nonzero";
+export { sort_rows } from "./sort";
+export { select_rows } from "./sort_select";
+export { sort_search } from "./sort_search";

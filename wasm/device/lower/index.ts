@@ -15,6 +15,7 @@ import { lowerRandom } from "./random.ts";
 import { lowerRowwise } from "./rowwise.ts";
 import { lowerScan } from "./scan.ts";
 import { lowerScatter } from "./scatter.ts";
+import { lowerSort } from "./sort.ts";
 
 const missing =
   <K extends KernelKind>(kind: K): ComposedLowering<K> =>
@@ -33,7 +34,7 @@ export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   attention: lowerAttention,
   gather: lowerGather,
   scatter: lowerScatter,
-  sort: missing("sort"),
+  sort: lowerSort,
   nonzero: lowerNonzero,
   random: lowerRandom,
   optimizer: lowerOptimizer,
