@@ -1,0 +1,41 @@
+/** Which kind a corpus is, and what runs it. */
+
+import { readJson, type Corpus, type JsonObject } from "./corpus.ts";
+import { runOperation, type OpEntry } from "./ops.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Session } from "./session.ts";
+import { runFamily } from "./training/family.ts";
+
+export interface RunOptions {
+  /** Runs only the units (operation, FAMILY, FAMILY/GROUP) that it accepts. */
+  readonly only?: (unit: string) => boolean;
+  readonly report: (outcome: Outcome) => void;
+}
+
+interface Index {
+  readonly ops?: Readonly<Record<string, OpEntry>>;
+  readonly families?: JsonObject;
+}
+
+/** Runs a corpus of operations or of training; says which it was, for the summary. */
+export async function runCorpus(session: Session, corpus: Corpus, { only = () => true, report }: RunOptions): Promise<string> {
+  const index = readJson<Index>(corpus, "index.json");
+  if (index.ops !== undefined) {
+    for (const [name, entry] of Object.entries(index.ops)) {
+      if (!only(name)) continue;
+      await runOperation(session, corpus, name, entry, report);
+      await breathe();
+    }
+    return "ops";
+  }
+  if (index.families !== undefined) {
+    for (const family of Object.keys(index.families)) await runFamily(session, corpus, family, only, report, breathe);
+    return "groups";
+  }
+  throw new Error("the index names neither ops nor families: this is no corpus that can be run");
+}
+
+/** Lets finalizers run, which give a library's memory back. */
+function breathe(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

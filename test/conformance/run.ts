@@ -1,0 +1,76 @@
+/**
+ * `npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda] [--op NAME,…] [--json FILE] [--threads N]`: runs a corpus, of operations or of
+ * training, against the library. Lists what has not passed, then sums up; the exit status is 0 only when nothing failed.
+ *
+ * For this project's own work: `--triage FILE` writes what to do next; `--pack FILE` packs the corpus into one file instead of running it;
+ * `--update` adds to known.json what now passes in full.
+ */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import * as torch from "kindling";
+import { runCorpus } from "./corpora.ts";
+import { openCorpus, writePack } from "./corpus.ts";
+import { extend, type Known } from "./known.ts";
+import { Report, triage } from "./report.ts";
+import { Session, type Namespace } from "./session.ts";
+
+const USAGE =
+  "usage: npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda] [--op NAME] [--json FILE] [--threads N] [--triage FILE] [--update] [--pack FILE]";
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      corpus: { type: "string" },
+      device: { type: "string", default: "cpu" },
+      op: { type: "string", multiple: true },
+      json: { type: "string" },
+      threads: { type: "string" },
+      triage: { type: "string" },
+      pack: { type: "string" },
+      update: { type: "boolean", default: false },
+    },
+  });
+  if (values.corpus === undefined) throw new Error(USAGE);
+  if (values.pack !== undefined) {
+    console.log(`${writePack(values.corpus, values.pack)} bytes in ${values.pack}`);
+    return 0;
+  }
+  const names = values.op?.flatMap((op) => op.split(","));
+  const only = names === undefined ? undefined : (unit: string) => names.includes(unit) || names.includes(unit.split("/")[0]);
+
+  const session = await Session.open(torch as unknown as Namespace, values.device);
+  if (values.threads !== undefined) session.call("set_num_threads", [Number(values.threads)]);
+  const report = new Report((line) => console.log(line));
+  const started = performance.now();
+  const what = await runCorpus(session, openCorpus(values.corpus), { only, report: (outcome) => report.add(outcome) });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+
+  if (report.units.size === 0) throw new Error(`the corpus has nothing named ${names?.join(", ")}`);
+  for (const line of report.summary(what)) console.log(line);
+  if (values.json !== undefined) {
+    const head = { corpus: values.corpus, device: values.device, seconds: Number(seconds) };
+    writeFileSync(values.json, JSON.stringify({ ...head, ...report.toJSON() }, null, 1));
+  }
+  if (values.triage !== undefined) writeFileSync(values.triage, triage(report));
+  if (values.update) update(what, report);
+  console.log(`on ${values.device} in ${seconds} s`);
+  console.log(report.lastLine);
+  return report.totals.failed === 0 ? 0 : 1;
+}
+
+function update(what: string, report: Report): void {
+  const file = new URL("./known.json", import.meta.url);
+  const known = JSON.parse(readFileSync(file, "utf8")) as Known;
+  const { extended, added, lost } = extend(known, what === "ops" ? "ops" : "training", report);
+  writeFileSync(file, `${JSON.stringify(extended, null, 2)}\n`);
+  console.log(`known.json: ${added.length} added`);
+  for (const unit of lost) console.log(`known.json: ${unit} is in the list and does not pass in full any more`);
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+}

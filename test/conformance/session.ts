@@ -1,0 +1,133 @@
+/** The library under test, reached only through its public names, on one device. */
+
+import { Failure, Missing, Skip } from "./outcome.ts";
+import { elements, type DTypeName, type Numbers, type Stored } from "./safetensors.ts";
+
+/** What is known of a tensor; everything else is called by name. */
+export interface TensorLike {
+  readonly shape: readonly number[];
+  readonly dtype: { readonly name: string };
+  readonly requires_grad: boolean;
+  grad: TensorLike | null;
+  readonly [name: string]: unknown;
+}
+
+/** A namespace, `torch` itself or one in it. */
+export type Namespace = Readonly<Record<string, unknown>>;
+export type Callable = (...args: readonly unknown[]) => unknown;
+export type Constructor = new (...args: readonly unknown[]) => object;
+
+interface Caps {
+  readonly float64: boolean;
+  readonly int64: boolean;
+}
+
+const NO_COMPLEX = "complex dtypes are not implemented";
+
+export class Session {
+  private constructor(
+    readonly torch: Namespace,
+    readonly device: string,
+    private readonly caps: Caps,
+  ) {}
+
+  static async open(torch: Namespace, device: string): Promise<Session> {
+    const anything = new Session(torch, device, { float64: true, int64: true });
+    if (device === "cpu") return anything;
+    const { owner, value: init } = anything.find(`${device.split(":")[0]}.init`);
+    if (typeof init === "function") await (init as Callable).call(owner);
+    const probe = anything.tensor({ dtype: "float32", shape: [1], data: new Float32Array(1) });
+    const { caps } = probe.device as { caps: Caps };
+    return new Session(torch, device, caps);
+  }
+
+  isTensor(x: unknown): x is TensorLike {
+    return x instanceof (this.torch.Tensor as Constructor);
+  }
+
+  /** `nn.functional.relu` → what it is, with the namespace it lies in. */
+  find(path: string): { owner: unknown; value: unknown } {
+    let owner: unknown;
+    let value: unknown = this.torch;
+    for (const name of path.split(".")) {
+      if ((typeof value !== "object" && typeof value !== "function") || value === null) return { owner, value: undefined };
+      owner = value;
+      value = (value as Namespace)[name];
+    }
+    return { owner, value };
+  }
+
+  /** Calls `torch.PATH`. */
+  call(path: string, args: readonly unknown[]): unknown {
+    const { owner, value } = this.find(path);
+    if (typeof value !== "function") throw new Missing(`torch.${path}`);
+    return (value as Callable).apply(owner, args as unknown[]);
+  }
+
+  /** `new torch.PATH(…)`. */
+  construct(path: string, args: readonly unknown[]): object {
+    const { value } = this.find(path);
+    if (typeof value !== "function") throw new Missing(`torch.${path}`);
+    return new (value as Constructor)(...args);
+  }
+
+  method(target: TensorLike, name: string, args: readonly unknown[] = []): unknown {
+    const method = target[name];
+    if (typeof method !== "function") throw new Missing(`Tensor.${name}`);
+    return (method as Callable).apply(target, args as unknown[]);
+  }
+
+  dtype(name: string): unknown {
+    const dtype = this.torch[name];
+    if (dtype === undefined) throw name.startsWith("complex") ? new Failure(NO_COMPLEX) : new Missing(`torch.${name}`);
+    return dtype;
+  }
+
+  get hasComplex(): boolean {
+    return typeof this.torch.view_as_complex === "function";
+  }
+
+  /** Leaves out what the device says that it cannot do. */
+  require(dtypes: ReadonlySet<string>): void {
+    for (const name of dtypes) {
+      if (name.startsWith("complex") && !this.hasComplex) throw new Failure(NO_COMPLEX);
+      const wide = name === "float64" || name === "complex128";
+      if (wide && !this.caps.float64) throw new Skip(`${this.device} has no float64`);
+    }
+  }
+
+  /** A new tensor with these values. `strided`: with gaps between its elements, filled with what would spoil a result. */
+  tensor(stored: Stored, strided = false): TensorLike {
+    const { dtype, shape } = stored;
+    this.checkRange(stored);
+    const data = strided ? withGaps(stored.data, dtype) : stored.data;
+    const flat = this.call("tensor", [data, { dtype: this.dtype(dtype), device: this.device }]) as TensorLike;
+    if (strided) {
+      const strides = shape.map((_, d) => 2 * elements(shape.slice(d + 1)));
+      return this.method(flat, "as_strided", [shape, strides, 1]) as TensorLike;
+    }
+    return shape.length === 1 ? flat : (this.method(flat, "reshape", [shape]) as TensorLike);
+  }
+
+  private checkRange({ data }: Stored): void {
+    if (this.caps.int64 || !(data instanceof BigInt64Array)) return;
+    for (const x of data) {
+      if (BigInt.asIntN(32, x) !== x) throw new Skip(`${this.device} has no integers beyond 32 bits`);
+    }
+  }
+
+  /** The values of a tensor. */
+  async read(t: TensorLike): Promise<Stored> {
+    if (t.dtype.name.startsWith("complex")) return this.read(this.call("view_as_real", [t]) as TensorLike);
+    const dtype = t.dtype.name as DTypeName;
+    return { dtype, shape: [...t.shape], data: (await this.method(t, "data")) as Numbers };
+  }
+}
+
+function withGaps(data: Numbers, dtype: DTypeName): Numbers {
+  const wide = new (data.constructor as new (n: number) => Numbers)(2 * data.length);
+  if (wide instanceof BigInt64Array) wide.fill(-77n);
+  else wide.fill(dtype === "bool" ? 1 : dtype.includes("float") ? NaN : 77);
+  for (let i = 0; i < data.length; i++) wide[2 * i + 1] = data[i];
+  return wide;
+}
