@@ -6,7 +6,17 @@
 
 #include "common.h"
 
-// Within 1 ULP. Coefficients: Cephes expf.
+// 1 + r + r^2 q(r) with the coefficients of Cephes expf, in Estrin's order: latency is what bounds it.
+INLINE v128_t exp_polynomial_f32x4(v128_t r) {
+  const v128_t r2 = wasm_f32x4_mul(r, r);
+  const v128_t high = madd_f32(wasm_f32x4_const_splat(1.9875691500e-4f), r, wasm_f32x4_const_splat(1.3981999507e-3f));
+  const v128_t middle = madd_f32(wasm_f32x4_const_splat(8.3334519073e-3f), r, wasm_f32x4_const_splat(4.1665795894e-2f));
+  const v128_t low = madd_f32(wasm_f32x4_const_splat(1.6666665459e-1f), r, wasm_f32x4_const_splat(5.0000001201e-1f));
+  const v128_t q = madd_f32(madd_f32(high, r2, middle), r2, low);
+  return wasm_f32x4_add(madd_f32(q, r2, r), wasm_f32x4_const_splat(1.0f));
+}
+
+// Within 1 ULP.
 INLINE v128_t exp_f32x4(v128_t x) {
   // NaN passes both: pmax(a, b) is a < b ? b : a, and pmin(a, b) is b < a ? b : a.
   x = wasm_f32x4_pmin(wasm_f32x4_pmax(x, wasm_f32x4_const_splat(-104.0f)), wasm_f32x4_const_splat(89.0f));
@@ -16,12 +26,7 @@ INLINE v128_t exp_f32x4(v128_t x) {
   const v128_t n = wasm_f32x4_sub(shifted, magic);
   v128_t r = madd_f32(n, wasm_f32x4_const_splat(-0.693359375f), x);
   r = madd_f32(n, wasm_f32x4_const_splat(2.12194440e-4f), r);
-  v128_t p = madd_f32(wasm_f32x4_const_splat(1.9875691500e-4f), r, wasm_f32x4_const_splat(1.3981999507e-3f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(8.3334519073e-3f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(4.1665795894e-2f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(1.6666665459e-1f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(5.0000001201e-1f));
-  p = wasm_f32x4_add(madd_f32(p, wasm_f32x4_mul(r, r), r), wasm_f32x4_const_splat(1.0f));
+  const v128_t p = exp_polynomial_f32x4(r);
   const v128_t bits = wasm_i32x4_sub(shifted, magic);
   const v128_t half = wasm_i32x4_shr(bits, 1);
   const v128_t bias = wasm_i32x4_const_splat(127);
@@ -30,23 +35,17 @@ INLINE v128_t exp_f32x4(v128_t x) {
   return wasm_f32x4_mul(wasm_f32x4_mul(p, s1), s2);
 }
 
-// exp for x <= 0, as softmax needs it: no overflow, and results below 2^-126 are 0. A third of the work less.
+// exp for x <= 0, as softmax needs it: no overflow, and results below 2^-126 are 0. Half of the work.
 INLINE v128_t exp_nonpositive_f32x4(v128_t x) {
-  const v128_t least = wasm_f32x4_const_splat(-87.33f);
-  const v128_t clamped = wasm_f32x4_pmax(x, least);
-  // Here the magic number also carries the exponent's bias: its low bits, shifted up, are the power of two.
+  x = wasm_f32x4_pmax(x, wasm_f32x4_const_splat(-88.0f));
+  // Here the magic number also carries the exponent's bias: its low bits, shifted up, are the power of two, and they
+  // are all zero, which is the float 0, from -88 (the least that passes the line above) to -87.68.
   const v128_t magic = wasm_f32x4_const_splat(12582912.0f + 127.0f);
-  const v128_t shifted = madd_f32(clamped, wasm_f32x4_const_splat(1.44269504088896341f), magic);
+  const v128_t shifted = madd_f32(x, wasm_f32x4_const_splat(1.44269504088896341f), magic);
   const v128_t n = wasm_f32x4_sub(shifted, magic);
-  v128_t r = madd_f32(n, wasm_f32x4_const_splat(-0.693359375f), clamped);
+  v128_t r = madd_f32(n, wasm_f32x4_const_splat(-0.693359375f), x);
   r = madd_f32(n, wasm_f32x4_const_splat(2.12194440e-4f), r);
-  v128_t p = madd_f32(wasm_f32x4_const_splat(1.9875691500e-4f), r, wasm_f32x4_const_splat(1.3981999507e-3f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(8.3334519073e-3f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(4.1665795894e-2f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(1.6666665459e-1f));
-  p = madd_f32(p, r, wasm_f32x4_const_splat(5.0000001201e-1f));
-  p = wasm_f32x4_add(madd_f32(p, wasm_f32x4_mul(r, r), r), wasm_f32x4_const_splat(1.0f));
-  return wasm_v128_andnot(wasm_f32x4_mul(p, wasm_i32x4_shl(shifted, 23)), wasm_f32x4_lt(x, least));
+  return wasm_f32x4_mul(exp_polynomial_f32x4(r), wasm_i32x4_shl(shifted, 23));
 }
 
 // Within 1 ULP: Taylor to degree 13, whose remainder on |r| <= 0.347 is below 2^-57.
