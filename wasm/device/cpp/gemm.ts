@@ -47,6 +47,9 @@ const NC = 256;
 const TASK_WORK = 1 << 18;
 const PARAM_WORDS = 40;
 
+const KERNELS = { f32: "gemm_f32", f64: "gemm_f64", i32: "gemm_i32", i64: "gemm_i64" } as const;
+const PACK_KERNELS = { f32: "gemm_pack_b_f32", f64: "gemm_pack_b_f64", i32: "", i64: "" } as const;
+
 interface Blocks {
   route: number;
   mc: number;
@@ -67,17 +70,19 @@ export function gemm(launcher: Launcher, problem: Gemm): void {
   const batchesPerTask = rowBlocks * columnBlocks > 1 ? 1 : Math.min(batches, Math.max(1, Math.floor(TASK_WORK / 2 / work)));
 
   // Packing B beforehand pays when several row blocks would otherwise each pack it again.
-  const packBatch = [0, 0, 0];
+  let packBatch = ZEROS;
   let packed = 0;
   let distinct = 1;
   const nr = ELEMENT_BYTES[p.dtype] === 4 ? 8 : 4;
   if (blocks.route === Route.Packed && rowBlocks > 1) {
     const size = roundUp(p.n, nr) * p.k;
+    const steps = [0, 0, 0];
     for (let d = 2; d >= 0; d--) {
       if (bBatch[d] === 0 || batch[d] === 1) continue;
-      packBatch[d] = size * distinct;
+      steps[d] = size * distinct;
       distinct *= batch[d]!;
     }
+    packBatch = steps;
     packed = launcher.workspace(size * distinct * ELEMENT_BYTES[p.dtype]);
   }
   const panels = ceilDiv(p.n, nr);
@@ -96,8 +101,8 @@ export function gemm(launcher: Launcher, problem: Gemm): void {
   w.i32(blocks.mc).i32(blocks.nc).i32(blocks.kc);
   w.i32(batchesPerTask).i32(panelsPerTask);
   w.f64(p.alpha ?? 1).f64(p.beta ?? 0);
-  if (packed) launcher.launch(`gemm_pack_b_${p.dtype}`, w.ptr, distinct * ceilDiv(panels, panelsPerTask));
-  launcher.launch(`gemm_${p.dtype}`, w.ptr, ceilDiv(batches, batchesPerTask) * rowBlocks * columnBlocks);
+  if (packed) launcher.launch(PACK_KERNELS[p.dtype], w.ptr, distinct * ceilDiv(panels, panelsPerTask));
+  launcher.launch(KERNELS[p.dtype], w.ptr, ceilDiv(batches, batchesPerTask) * rowBlocks * columnBlocks);
 }
 
 /** A column vector is a row vector of the transposed problem, whose B then has long contiguous lines. */
@@ -155,8 +160,12 @@ function sharedColumns(n: number, perColumn: number): number {
   return evenBlock(n, Math.max(32, roundUp(Math.ceil(TASK_WORK / 2 / Math.max(1, perColumn)), 32)), 32);
 }
 
-function pad(values: readonly number[] | undefined, fill: number): number[] {
-  const given = values ?? [];
-  if (given.length > 3) throw new RangeError("gemm: at most 3 batch dimensions");
-  return [...new Array<number>(3 - given.length).fill(fill), ...given];
+const ONES: readonly number[] = [1, 1, 1];
+const ZEROS: readonly number[] = [0, 0, 0];
+
+function pad(values: readonly number[] | undefined, fill: 0 | 1): readonly number[] {
+  if (values === undefined || values.length === 0) return fill ? ONES : ZEROS;
+  if (values.length === 3) return values;
+  if (values.length > 3) throw new RangeError("gemm: at most 3 batch dimensions");
+  return values.length === 2 ? [fill, values[0]!, values[1]!] : [fill, fill, values[0]!];
 }
