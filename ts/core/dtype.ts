@@ -1,16 +1,6 @@
 /** Data types and PyTorch's promotion between them. */
 
-export type DTypeName =
-  | "bool"
-  | "uint8"
-  | "int8"
-  | "int16"
-  | "int32"
-  | "int64"
-  | "float16"
-  | "bfloat16"
-  | "float32"
-  | "float64";
+export type DTypeName = "bool" | "uint8" | "int8" | "int16" | "int32" | "int64" | "float16" | "bfloat16" | "float32" | "float64";
 
 /** Promotion categories, in rising order: a higher category wins over a lower one. */
 export const enum Category {
@@ -45,14 +35,7 @@ export class DType {
   }
 
   /** @internal Only this file makes data types. */
-  static of(
-    name: DTypeName,
-    itemsize: number,
-    category: Category,
-    signed: boolean,
-    compute: ComputeType,
-    code: number,
-  ): DType {
+  static of(name: DTypeName, itemsize: number, category: Category, signed: boolean, compute: ComputeType, code: number): DType {
     return new DType(name, itemsize, category, signed, compute, code);
   }
 }
@@ -68,18 +51,7 @@ export const bfloat16 = DType.of("bfloat16", 2, Category.floating, true, "f32", 
 export const float32 = DType.of("float32", 4, Category.floating, true, "f32", 8);
 export const float64 = DType.of("float64", 8, Category.floating, true, "f64", 9);
 
-export const DTYPES: readonly DType[] = [
-  bool,
-  uint8,
-  int8,
-  int16,
-  int32,
-  int64,
-  float16,
-  bfloat16,
-  float32,
-  float64,
-];
+export const DTYPES: readonly DType[] = [bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64];
 
 export function dtypeByName(name: string): DType | undefined {
   return DTYPES.find((d) => d.name === name);
@@ -104,7 +76,7 @@ export function promote_types(a: DType, b: DType): DType {
 
 /** Whether PyTorch's `can_cast` allows `from` → `to` (never to a lower category). */
 export function can_cast(from: DType, to: DType): boolean {
-  return from.category <= to.category && !(from.is_signed && !to.is_signed && to.category === Category.integral);
+  return from.category <= to.category;
 }
 
 let defaultDType: DType = float32;

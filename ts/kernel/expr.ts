@@ -129,7 +129,7 @@ export type Expr =
   | { readonly kind: "op"; readonly op: ScalarOp; readonly args: readonly Expr[]; readonly dtype: DType };
 
 /**
- * `cast` follows PyTorch on CPU: float → integer truncates towards zero (out of range: low bits of the int64 conversion),
+ * `cast` follows PyTorch on CPU: float → integer truncates towards zero (what does not fit int32, for int64 int64, gives the low bits of its least value),
  * anything → bool is `!= 0` (NaN is true), float64 → float32 → float16 round to nearest even, integers wrap.
  */
 export const load = (input: number, dtype: DType): Expr => ({ kind: "load", input, dtype });

@@ -318,16 +318,22 @@ export const abs: UnaryOp = pointwise("abs", "input", {
 export const sign: UnaryOp = pointwise("sign", "input", {
   doc: "-1, 0 or 1 by input's sign.",
   inplace: true,
-  expr: ({ input }, _, dtype) => (dtype.category === Category.bool ? input! : e.sign(input!)),
+  expr: ({ input }, _, dtype) => signOf(input!, dtype),
   grad: { input: zero },
 });
 
 export const sgn: UnaryOp = pointwise("sgn", "input", {
   doc: "sign, of complex numbers too.",
   inplace: true,
-  expr: ({ input }, _, dtype) => (dtype.category === Category.bool ? input! : e.sign(input!)),
+  expr: ({ input }, _, dtype) => signOf(input!, dtype),
   grad: { input: zero },
 });
+
+/** NaN has sign 0 in PyTorch. */
+function signOf(x: Expr, dtype: DType): Expr {
+  if (dtype.category === Category.bool) return x;
+  return dtype.is_floating_point ? e.where(e.ne(x, x), 0, e.sign(x)) : e.sign(x);
+}
 
 type AddcOp = Op<
   [input: Tensor, ...Args<[{ tensor1: Tensor }, { tensor2: Tensor }], { value?: Scalar }>],

@@ -222,7 +222,7 @@ const mantissaOf: Op<[input: Tensor, exponent: Tensor], Tensor> = pointwise("fre
   dtype: (_promoted, { input }) => (input as Tensor).dtype,
   check: () => undefined,
   expr: ({ input }) => decompose(input!).mantissa,
-  grad: { input: [["exponent"], (g, { exponent }) => g.div(pow(2, exponent as Tensor))] },
+  grad: { input: [["exponent"], (g, { exponent }) => g.div(pow(new FloatScalar(2), exponent as Tensor))] },
 });
 
 type FrexpOp = Op<[input: Tensor], Tensor[] & { readonly mantissa: Tensor; readonly exponent: Tensor }, "method">;

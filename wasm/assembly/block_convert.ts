@@ -2,13 +2,16 @@
 
 import { Lane } from "./block_rows";
 
-/** Truncates; what does not fit gives the least int64, as the x86 instruction does. */
+/** Truncates; what does not fit gives the least integer, as the x86 instruction does. */
+@inline function toI32(x: f64): i32 {
+  return abs<f64>(x) < 2147483648.0 ? <i32>x : i32.MIN_VALUE;
+}
 @inline function toI64(x: f64): i64 {
   return abs<f64>(x) < 9223372036854775808.0 ? <i64>x : i64.MIN_VALUE;
 }
 
 @inline function convert<D, S>(x: S): D {
-  if (isFloat<S>() && isInteger<D>()) return <D>toI64(<f64>x);
+  if (isFloat<S>() && isInteger<D>()) return sizeof<D>() == 4 ? <D>toI32(<f64>x) : <D>toI64(<f64>x);
   return <D>x;
 }
 
@@ -118,6 +121,14 @@ export function storeHalves<O>(d: usize, a: usize, n: i32): void {
     v128.store_lane<i64>(d, i16x8.narrow_i32x4_u(h, h), 0);
   }
   for (; n > 0; n--, a += 4, d += 2) store<u16>(d, i32x4.extract_lane(op.narrow(f32x4.splat(load<f32>(a))), 0));
+}
+
+/** One number as float16 or bfloat16 bits. */
+export function halfBits(x: f32): u16 {
+  return <u16>i32x4.extract_lane(floatToHalf(f32x4.splat(x)), 0);
+}
+export function brainBits(x: f32): u16 {
+  return <u16>(i32x4.extract_lane(toBrain(f32x4.splat(x)), 0) >> 16);
 }
 
 /** where(condition, a, b) for 64-bit values; see block_arith.ts for the narrow ones. */

@@ -10,7 +10,7 @@
     const x = abs<f64>(<f64>a);
     const y = abs<f64>(<f64>b);
     const q = x / y;
-    if (q < 268435456.0) {
+    if (q < 268435456.0 && y < Infinity) {
       let r = x - trunc<f64>(q) * y;
       if (r < 0) r += y;
       return <T>copysign<f64>(r, <f64>a);

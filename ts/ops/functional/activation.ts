@@ -270,7 +270,7 @@ const hardsigmoidKernel = kernel("hardsigmoid", [], (x) => e.div(e.minimum(e.max
   ["input"],
   (g, { input }) => {
     const x = tensorOf(input);
-    return g.div(6).masked_fill(x.le(-3).logical_or(x.ge(3)), 0);
+    return where(x.gt(-3).logical_and(x.lt(3)), g.div(6), 0);
   },
 ]);
 export const hardsigmoid: ActivationOp = activation("hardsigmoid", "", "relu6(input + 3) / 6.", (x: Tensor) =>
