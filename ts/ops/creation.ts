@@ -170,6 +170,22 @@ function likeOp(name: string, value: number): LikeOp {
 export const zeros_like: LikeOp = likeOp("zeros_like", 0);
 export const ones_like: LikeOp = likeOp("ones_like", 1);
 
+export const empty_like: LikeOp = composite("empty_like", LIKE, {
+  doc: "An uninitialised tensor with input's shape.",
+  method: false,
+}, (input: Tensor, dtype: DType | null, device: string | null, rg: boolean) =>
+  finish(allocate(input.shape, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
+);
+
+type FullLikeOp = Op<[input: Tensor, ...Args<[{ fill_value: Scalar }], TensorOptions>], Tensor>;
+export const full_like: FullLikeOp = composite(
+  "full_like",
+  LIKE.replace("input", "input, fill_value"),
+  { doc: "A tensor of one value with input's shape.", method: false },
+  (input: Tensor, value: Scalar, dtype: DType | null, device: string | null, rg: boolean) =>
+    finish(filled(input.shape, value, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
+);
+
 type NewOp = Op<[input: Tensor, size: Shape, options?: TensorOptions], Tensor, "method">;
 export const new_zeros: NewOp = composite("new_zeros", "input, size, *, dtype=None, device=None, requires_grad=False", {
   doc: "Zeros with input's dtype and device.",

@@ -16,6 +16,12 @@ import * as predicates from "./predicates.ts";
 import { install } from "./install.ts";
 import * as reduction from "./reduction.ts";
 import * as special from "./special.ts";
+import * as gathering from "./gathering.ts";
+import * as joining from "./joining.ts";
+import * as repeating from "./repeating.ts";
+import * as triangles from "./triangles.ts";
+import * as view_forms from "./view_forms.ts";
+import * as windows from "./windows.ts";
 import * as views from "./views.ts";
 
 declare module "../core/tensor.ts" {
@@ -35,6 +41,12 @@ declare module "../core/tensor.ts" {
       Methods<typeof predicates>,
       Methods<typeof reduction>,
       Methods<Pick<typeof special, "i0">>,
+      Methods<typeof gathering>,
+      Methods<typeof joining>,
+      Methods<typeof repeating>,
+      Methods<typeof triangles>,
+      Methods<typeof view_forms>,
+      Methods<typeof windows>,
       Methods<typeof views> {}
 }
 
@@ -50,6 +62,12 @@ for (const family of [
   math_binary,
   predicates,
   reduction,
+  gathering,
+  joining,
+  repeating,
+  triangles,
+  view_forms,
+  windows,
   views,
 ])
   install(family);
@@ -67,6 +85,12 @@ export * from "./math.ts";
 export * from "./math_binary.ts";
 export * from "./predicates.ts";
 export * from "./reduction.ts";
+export * from "./gathering.ts";
+export * from "./joining.ts";
+export * from "./repeating.ts";
+export * from "./triangles.ts";
+export * from "./view_forms.ts";
+export * from "./windows.ts";
 export * from "./views.ts";
 export { i0 } from "./special.ts";
 export { registry } from "./install.ts";

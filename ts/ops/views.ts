@@ -3,13 +3,10 @@
 import { int64 } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import {
-  contiguousStrides,
   formatShape,
   inferShape,
-  isContiguous,
   normalizeDim,
   numelOf,
-  sameShape,
   viewStrides,
   type Shape,
 } from "../core/shape.ts";
@@ -155,11 +152,22 @@ export const as_strided: ViewOp<Args<[{ size: Shape }, { stride: Shape }, { stor
 export function as_strided_backward(g: Tensor, shape: Shape, size: Shape, stride: Shape, offset: number): Tensor {
   const span = Math.max(numelOf(shape), extent(size, stride, offset));
   const flat = g.new_zeros([span]);
-  const dense = isContiguous(size, stride) || sameShape(stride, contiguousStrides(size));
-  const full = dense
+  const full = isInjective(size, stride)
     ? flat.as_strided_scatter(g, size, stride, offset)
     : flat.index_add(0, windowPositions(g, size, stride, offset), g.reshape([-1]));
   return full.narrow(0, 0, numelOf(shape)).view(shape);
+}
+
+/** Whether no two elements of a geometry share a place: each stride is longer than all that the shorter ones span. */
+export function isInjective(size: Shape, stride: Shape): boolean {
+  const dims = size.map((_, d) => d).filter((d) => size[d] !== 1);
+  dims.sort((a, b) => stride[a]! - stride[b]!);
+  let span = 0;
+  for (const d of dims) {
+    if (stride[d]! <= span) return numelOf(size) === 0;
+    span += (size[d]! - 1) * stride[d]!;
+  }
+  return true;
 }
 
 /** Storage positions of a window's elements in row-major order, as an int64 vector. */

@@ -2,7 +2,9 @@
 
 import { install } from "../install.ts";
 import * as activation from "./activation.ts";
+import * as one_hot from "./one_hot.ts";
 
-for (const family of [activation]) install(family, "nn.functional");
+for (const family of [activation, one_hot]) install(family, "nn.functional");
 
 export * from "./activation.ts";
+export * from "./one_hot.ts";
