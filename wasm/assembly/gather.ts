@@ -38,19 +38,30 @@ function move<T>(from: usize, to: usize, n: i32): void {
 }
 
 function copyRows(p: Positions, from: usize, to: usize, n: i32): void {
-  const dense = p.indexedStep == p.itemsize && p.otherStep == p.itemsize;
+  if (p.indexedStep != p.itemsize || p.otherStep != p.itemsize) {
+    switch (p.itemsize) {
+      case 1: return copyTiles<u8>(p, from, to, n);
+      case 2: return copyTiles<u16>(p, from, to, n);
+      case 4: return copyTiles<u32>(p, from, to, n);
+      default: return copyTiles<u64>(p, from, to, n);
+    }
+  }
   const bytes = <usize>p.row * p.itemsize;
-  for (const end = from + (<usize>n << 2); from < end; from += 4, to += 4) {
-    const x = load<u32>(from);
-    const y = load<u32>(to);
-    if (dense) copyBytes(y, x, bytes);
-    else {
-      switch (p.itemsize) {
-        case 1: copyStrided<u8>(x, p.indexedStep, y, p.otherStep, p.row); break;
-        case 2: copyStrided<u16>(x, p.indexedStep, y, p.otherStep, p.row); break;
-        case 4: copyStrided<u32>(x, p.indexedStep, y, p.otherStep, p.row); break;
-        default: copyStrided<u64>(x, p.indexedStep, y, p.otherStep, p.row);
-      }
+  for (const end = from + (<usize>n << 2); from < end; from += 4, to += 4) copyBytes(load<u32>(to), load<u32>(from), bytes);
+}
+
+/**
+ * Rows with gaps, some columns of all rows at a time: in a transposition neighbouring rows share the cache lines that one row jumps
+ * through.
+ */
+function copyTiles<T>(p: Positions, from: usize, to: usize, n: i32): void {
+  const tile: i32 = 64 / sizeof<T>();
+  const end = from + (<usize>n << 2);
+  for (let c = 0; c < p.row; c += tile) {
+    const columns = min(tile, p.row - c);
+    let y = to;
+    for (let x = from; x < end; x += 4, y += 4) {
+      copyStrided<T>(load<u32>(x) + c * p.indexedStep, p.indexedStep, load<u32>(y) + c * p.otherStep, p.otherStep, columns);
     }
   }
 }
