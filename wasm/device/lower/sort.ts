@@ -12,8 +12,8 @@ const MODES = { sort: 0, topk: 1, kthvalue: 2, median: 3, mode: 4 } as const;
 const GRAIN = 16384;
 /** Tasks at once that need memory of their own. */
 const MAX_LARGE_TASKS = 4;
-/** Scratch that holds histograms (`HISTOGRAMS` of wasm/assembly/sort_items.ts), and room for a piece of keys. */
-const RESERVED = 6 * 2048 * 4 + 8192;
+/** Bytes of scratch for histograms (`HISTOGRAMS` of wasm/assembly/sort_items.ts). */
+const RESERVED = 16384;
 
 export const lowerSort: Lowering<"sort"> = (spec, context) => (inputs, outputs, params) => {
   if (numelOf(outputs[0]!.shape) === 0) return;
