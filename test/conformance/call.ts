@@ -40,7 +40,7 @@ export function callMethod(
   args: readonly unknown[],
   kwargs: Readonly<Record<string, unknown>>,
 ): unknown {
-  if (name === "__getitem__") return session.method(target, "index", args[0] as unknown[]);
+  if (name === "__getitem__") return session.method(target, "index", indexItems(args[0]));
   if (name === "__setitem__") return session.method(target, "index_put_", args);
   return session.method(target, name, withOptions(args, kwargs));
 }

@@ -77,11 +77,13 @@ function readBytes(t: Tensor): Uint8Array {
   if (device.readSync === undefined) {
     throw new RuntimeError(`reading values from ${device.type} is asynchronous: use "await t.item()", "await t.tolist()" or "await t.data()"`);
   }
+  if (t.numel() === 0) return new Uint8Array(0);
   const { _offset, dtype, _storage } = dense(t);
   return device.readSync(_storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
 }
 
 async function readBytesAsync(t: Tensor): Promise<Uint8Array> {
+  if (t.numel() === 0) return new Uint8Array(0);
   const { _offset, dtype, _storage } = dense(t);
   return t.device.read(_storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
 }

@@ -13,6 +13,7 @@ import * as math from "./math.ts";
 import * as math_binary from "./math_binary.ts";
 import * as operators from "./operators.ts";
 import * as predicates from "./predicates.ts";
+import * as indexing from "./indexing.ts";
 import { install } from "./install.ts";
 import * as reduction from "./reduction.ts";
 import * as special from "./special.ts";
@@ -42,6 +43,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof reduction>,
       Methods<Pick<typeof special, "i0">>,
       Methods<typeof gathering>,
+      Methods<typeof indexing>,
       Methods<typeof joining>,
       Methods<typeof repeating>,
       Methods<typeof triangles>,
@@ -63,6 +65,7 @@ for (const family of [
   predicates,
   reduction,
   gathering,
+  indexing,
   joining,
   repeating,
   triangles,
@@ -86,6 +89,7 @@ export * from "./math_binary.ts";
 export * from "./predicates.ts";
 export * from "./reduction.ts";
 export * from "./gathering.ts";
+export * from "./indexing.ts";
 export * from "./joining.ts";
 export * from "./repeating.ts";
 export * from "./triangles.ts";
