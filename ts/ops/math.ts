@@ -266,7 +266,6 @@ export const polygamma: PolygammaOp = pointwise("polygamma", "n, input", {
   },
   expr({ input }, { n }, dtype) {
     if (Number(n) === 0) return e.digamma(input!);
-    if (Number(n) === 1) return e.zeta(e.constant(2, dtype), input!);
     return e.polygamma(e.constant(Number(n), dtype), input!);
   },
   grad: { input: [["input"], (g, { n, input }) => g.mul(polygamma(Number(n) + 1, input as Tensor))] },
