@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { View } from "../../ts/core/device.ts";
 import * as dtypes from "../../ts/core/dtype.ts";
@@ -120,6 +121,17 @@ describe("sort", () => {
   });
 });
 
+/** Which of several equals topk and kthvalue name is up to their algorithm; the golden rows below pin it down. */
+function expectChosen(rows: Value[][], k: number, got: Result, want: Value[][]): void {
+  rows.forEach((row, r) => {
+    const values = got.values.slice(r * k, (r + 1) * k);
+    const places = got.places.slice(r * k, (r + 1) * k);
+    expect(values.map((x) => (x === 0 ? 0 : x))).toEqual(want[r]!.map((x) => (x === 0 ? 0 : x)));
+    expect(places.map((p) => row[p])).toEqual(values);
+    expect(new Set(places).size).toBe(k);
+  });
+}
+
 describe("topk", () => {
   for (const dtype of DTYPES) {
     test(dtype.name, () => {
@@ -131,14 +143,33 @@ describe("topk", () => {
             const values = awkward(dtype, numelOf(shape), true);
             const outShape = [...shape.slice(0, -1), k];
             const got = run("topk", context.tensor(dtype, shape, values, strides, 1), outShape, { k, descending });
-            const places = rowsOf(shape, values).flatMap((row) => order(row, descending).slice(0, k));
-            expect(got.places).toEqual(places);
-            expect(got.values).toEqual(places.map((p, i) => values[Math.floor(i / k) * n + p]));
+            const rows = rowsOf(shape, values);
+            expectChosen(
+              rows,
+              k,
+              got,
+              rows.map((row) =>
+                order(row, descending)
+                  .slice(0, k)
+                  .map((i) => row[i]!),
+              ),
+            );
           }
         }
       }
     });
   }
+
+  test("unsorted", () => {
+    context.clear();
+    const values = sample(dtypes.float32, 1000, random);
+    const got = run("topk", context.tensor(dtypes.float32, [1000], values), [100], { k: 100, sorted: false });
+    expect([...got.places].sort((a, b) => a - b)).toEqual(
+      order(values)
+        .slice(0, 100)
+        .sort((a, b) => a - b),
+    );
+  });
 });
 
 describe("kthvalue", () => {
@@ -151,12 +182,50 @@ describe("kthvalue", () => {
           const values = awkward(dtype, numelOf(shape), true);
           const got = run("kthvalue", context.tensor(dtype, shape, values, strides, 1), shape.slice(0, -1), { k });
           const rows = rowsOf(shape, values);
-          const places = rows.map((row) => order(row)[k - 1]!);
-          expect(got.places).toEqual(places);
-          expect(got.values).toEqual(places.map((p, i) => rows[i]![p]));
+          expectChosen(
+            rows,
+            1,
+            got,
+            rows.map((row) => [row[order(row)[k - 1]!]!]),
+          );
         }
       }
     });
+  }
+});
+
+test("ties are broken as in PyTorch", () => {
+  const golden = JSON.parse(readFileSync(new URL("../golden/partial_sort.json", import.meta.url), "utf8")) as {
+    rows: { mode: "topk" | "kthvalue"; k: number; largest: boolean; sorted: boolean; row: number[]; places: number[] }[];
+  };
+  for (const { mode, k, largest, sorted, row, places } of golden.rows) {
+    for (const dtype of [dtypes.float32, dtypes.float64]) {
+      context.clear();
+      const got = run(mode, context.tensor(dtype, [row.length], row), [places.length], { k, descending: largest, sorted });
+      expect(got.places).toEqual(places);
+    }
+  }
+});
+
+test("partial sorts of adversarial rows", () => {
+  const n = 5000;
+  const patterns: ((i: number) => number)[] = [
+    (i) => i,
+    (i) => -i,
+    () => 1,
+    (i) => i % 2,
+    (i) => Math.min(i, n - i),
+    (i) => (i * 7919) % n,
+  ];
+  for (const pattern of patterns) {
+    const row = Array.from({ length: n }, (_, i) => pattern(i));
+    const ordered = [...row].sort((a, b) => a - b);
+    for (const k of [1, 50, 2500, n]) {
+      context.clear();
+      const x = context.tensor(dtypes.float32, [n], row);
+      expect(run("topk", x, [k], { k }).values).toEqual(ordered.slice(0, k));
+      expect(run("kthvalue", x, [], { k }).values).toEqual([ordered[k - 1]]);
+    }
   }
 });
 

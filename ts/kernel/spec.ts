@@ -205,6 +205,7 @@ export type ScatterParams = GatherParams;
 /**
  * sort: x [rows, n] → values, int64 indices along the last dim; stable; NaN is greatest (last ascending, first descending).
  * topk: the params.k greatest (or least), sorted when asked. kthvalue: → value [rows], index [rows] of the k-th least (1-based).
+ * Among equals the cpu picks the same indices as PyTorch.
  * median: lower median; NaN wins (params.ignoreNan: NaN does not count, all-NaN rows give NaN).
  * mode: most frequent, least value on ties, last index. nonzero: x flat contiguous → writes int64 coordinates; see NonzeroParams.
  * searchsorted: sequence [rows, n] (rows may be 1), values [rows, m] → int64 [rows, m]; params.right.

@@ -19,6 +19,8 @@ export class Job {
   k: i32;
   descending: i32;
   ignoreNan: i32;
+  /** Whether what topk finds is put in order. */
+  sorted: i32;
   /** Work memory of `workBytes` per task, or 0 where scratch is enough. */
   work: usize;
   workBytes: usize;
@@ -34,7 +36,7 @@ export class Job {
   return code == Code.int64 || code == Code.float64;
 }
 
-/** Keys are made in pieces that fit the first-level cache; they lie at the far end of the items' second half until then. */
+/** Keys are made in pieces that fit the first-level cache. */
 const PIECE: i32 = 512;
 
 /** The row's items, in their order. `room` is memory for PIECE keys. */

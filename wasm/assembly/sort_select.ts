@@ -1,7 +1,8 @@
 /** The k least, the k-th least, the median and the most frequent element of rows, without sorting more than is needed. */
 
 import { fillKeys, NAN32, NAN64 } from "./sort_keys";
-import { itemSize, keyOf, placeOf, putItem, sortItems } from "./sort_items";
+import { itemSize, keyOf, placeOf, sortItems } from "./sort_items";
+import { nthElement, partialSort, quickSelect, unstableSort } from "./sort_partial";
 import { fillItems, histogramsOf, isWide, Job, workOf, writeItems, writeOne } from "./sort_rows";
 
 /** Kept in step with MODES of wasm/device/lower/sort.ts. */
@@ -28,27 +29,42 @@ export function select_rows(params: usize, task: u32, scratch: usize): void {
 
 function selectAll<K>(job: Job, task: u32, scratch: usize): void {
   const n = job.n;
-  const keys = workOf(job, task, scratch);
-  const other = keys + <usize>n * sizeof<K>();
-  const items = other + <usize>n * sizeof<K>();
+  const work = workOf(job, task, scratch);
   const histograms = histogramsOf(scratch);
+  const room = work + <usize>n * itemSize<K>() * 2;
   const end = min(job.rows, (<i32>task + 1) * job.rowsPerTask);
   for (let r = <i32>task * job.rowsPerTask; r < end; r++) {
     const row = job.from + <usize>r * n * job.itemsize;
-    if (job.mode == Mode.mode) {
-      writeOne(job, row, modeOf<K>(job, row, keys, histograms), r);
-      continue;
-    }
-    fillKeys<K>(job.code, job.descending != 0, row, n, keys);
-    if (job.mode == Mode.topk) {
-      const sorted = leastItems<K>(keys, other, n, job.k, items, histograms);
-      const out = <usize>r * job.k;
-      writeItems<K>(job, row, sorted, job.k, job.values + out * job.itemsize, job.places + (out << 3));
-    } else {
-      const place = job.mode == Mode.kthvalue ? placeOfKth<K>(keys, other, n, job.k - 1, histograms) : medianOf<K>(job, keys, other, histograms);
-      writeOne(job, row, place, r);
+    switch (job.mode) {
+      case Mode.topk: {
+        fillItems<K>(job, row, work, room);
+        leastItems<K>(work, n, job.k, job.sorted != 0);
+        const out = <usize>r * job.k;
+        writeItems<K>(job, row, work, job.k, job.values + out * job.itemsize, job.places + (out << 3));
+        break;
+      }
+      case Mode.kthvalue: {
+        fillItems<K>(job, row, work, room);
+        quickSelect<K>(work, job.k - 1, n);
+        writeOne(job, row, placeOf<K>(work + <usize>(job.k - 1) * itemSize<K>()), r);
+        break;
+      }
+      case Mode.median: {
+        fillKeys<K>(job.code, false, row, n, work);
+        writeOne(job, row, medianOf<K>(job, work, work + <usize>n * sizeof<K>(), histograms), r);
+        break;
+      }
+      default: writeOne(job, row, modeOf<K>(job, row, work, histograms), r);
     }
   }
+}
+
+/** The first `k` items, by the algorithm that PyTorch would choose. */
+function leastItems<K>(items: usize, n: i32, k: i32, sorted: bool): void {
+  if (k == 0) return;
+  if (<i64>k * 64 <= n) return partialSort<K>(items, k, n);
+  nthElement<K>(items, k - 1, n);
+  if (sorted) unstableSort<K>(items, k - 1);
 }
 
 const DIGIT: i32 = 11;
@@ -106,22 +122,6 @@ function placeOfKth<K>(keys: usize, other: usize, n: i32, k: i32, histogram: usi
     if (at<K>(keys, i) == kth && equals-- == 0) return i;
     i++;
   }
-}
-
-/** The first `k` items of a stable sort. */
-function leastItems<K>(keys: usize, other: usize, n: i32, k: i32, items: usize, histograms: usize): usize {
-  if (k == 0) return items;
-  const kth = kthKey<K>(keys, other, n, k - 1, histograms);
-  let equals = k - load<i32>(histograms + LESS);
-  let to = items;
-  for (let i = 0; i < n; i++) {
-    const key = at<K>(keys, i);
-    if (key < kth || (key == kth && equals-- > 0)) {
-      putItem<K>(to, key, i);
-      to += itemSize<K>();
-    }
-  }
-  return sortItems<K>(items, to, k, histograms);
 }
 
 /** The lower median. The first NaN is it, unless they do not count; where there is nothing else it is a NaN anyway. */

@@ -33,17 +33,18 @@ function rows(
   const count = numelOf(x.shape) / n;
   const keyBytes = dtype.itemsize === 8 ? 8 : 4;
   const k = mode === "topk" ? params.k : 0;
-  const need = (mode === "sort" || mode === "mode" ? 4 * n : 2 * n + 4 * k) * keyBytes + 8192;
+  // Two arrays of items (a key and a place), and a piece of keys.
+  const need = 4 * n * keyBytes + 8192;
   const fits = need + RESERVED <= SCRATCH_BYTES;
   const tasks = fits ? Math.ceil(count / Math.max(1, Math.floor(GRAIN / n))) : Math.min(count, MAX_LARGE_TASKS);
   const rowsPerTask = Math.ceil(count / tasks);
   const workBytes = (need + 63) & ~63;
   const job = context
-    .params(14)
+    .params(15)
     .i32s([MODES[mode], dtype.code, dtype.itemsize, packed(context, x)])
     .i32s([context.address(outputs[0]!), context.address(outputs[1]!), count, n, rowsPerTask])
     .i32s([mode === "kthvalue" ? params.k : k, (mode === "sort" || mode === "topk") && params.descending ? 1 : 0])
-    .i32s([params.ignoreNan ? 1 : 0, fits ? 0 : context.workspace(workBytes * tasks), workBytes]);
+    .i32s([params.ignoreNan ? 1 : 0, params.sorted ? 1 : 0, fits ? 0 : context.workspace(workBytes * tasks), workBytes]);
   context.launch(mode === "sort" ? "sort_rows" : "select_rows", job.ptr, Math.ceil(count / rowsPerTask));
 }
 
