@@ -43,6 +43,8 @@ async function bundle(entry, outfile, options = {}) {
       sourcemap: true,
       external: ["node:*"],
       plugins: [relocate(outfile)],
+      // package.json lists only what is shipped as having side effects; the sources have them too (installing methods, registering devices).
+      ignoreAnnotations: true,
       logLevel: "silent",
       ...options,
     });
