@@ -126,5 +126,20 @@ export enum Row {
   erfcx,
 }
 
+/** Reductions, in the order in which wasm/assembly/reduce.ts tells those of one-word states (up to `all`) from the rest. */
+export enum Fold {
+  sum,
+  prod,
+  max,
+  min,
+  any,
+  all,
+  argmax,
+  argmin,
+  max_arg,
+  min_arg,
+  welford,
+}
+
 /** Elements that one instruction works on at a time: small enough that a handful of temporaries stay in the first-level cache. */
 export const BLOCK = 1024;

@@ -1,6 +1,5 @@
 /** How each kind of kernel spec runs on the cpu. A kind that is missing here does not compile. */
 
-import { NotImplementedError } from "../../../ts/core/errors.ts";
 import type { KernelKind } from "../../../ts/kernel/spec.ts";
 import type { ComposedLowering } from "../context.ts";
 import { lowerAttention } from "./attention.ts";
@@ -12,20 +11,15 @@ import { lowerOptimizer } from "./optimizer.ts";
 import { lowerPool } from "./pool.ts";
 import { lowerNonzero } from "./nonzero.ts";
 import { lowerRandom } from "./random.ts";
+import { lowerReduce } from "./reduce.ts";
 import { lowerRowwise } from "./rowwise.ts";
 import { lowerScan } from "./scan.ts";
 import { lowerScatter } from "./scatter.ts";
 import { lowerSort } from "./sort.ts";
 
-const missing =
-  <K extends KernelKind>(kind: K): ComposedLowering<K> =>
-  () => {
-    throw new NotImplementedError(`cpu: no ${kind} kernels yet`);
-  };
-
 export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   map: lowerMap,
-  reduce: missing("reduce"),
+  reduce: lowerReduce,
   scan: lowerScan,
   matmul: lowerMatmul,
   conv: lowerConv,

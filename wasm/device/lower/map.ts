@@ -32,13 +32,18 @@ export const lowerMap: Lowering<"map"> = (spec, context) => {
       const view = views[i]!;
       p.i32(context.address(view));
       if (walk === null) p.i32(i < inputs.length && total > 1 && isSingle(view) ? Mode.single : Mode.direct);
-      else p.i32(copied && i < inputs.length && rank > 0 ? Mode.strided : walk.modes[i]!).i32s(walk.strides[i]!);
+      else p.i32(modeOf(walk.modes[i]!, rank, i < inputs.length, copied)).i32s(walk.strides[i]!);
     }
     if (walk !== null) p.i32s(walk.sizes);
     writeIndices(p, program, first.shape);
     context.launch("map", p.ptr, Math.ceil(total / chunk));
   };
 };
+
+function modeOf(mode: Mode, rank: number, isInput: boolean, copied: boolean): Mode {
+  if (isInput) return copied && rank > 0 ? Mode.strided : mode;
+  return mode === Mode.single ? Mode.direct : mode; // an output of one element
+}
 
 /**
  * Whether writing outputs may spoil an input that is read where it lies, within a block: then blocks of inputs are copied first.

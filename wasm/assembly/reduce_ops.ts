@@ -1,0 +1,201 @@
+/**
+ * What the reductions do with elements. A state is one value of S (f64 for floating elements, i64 for integers) that elements of
+ * type T fold into, a block at a time: `v<T>` and `s<T>` combine two vectors or two values. Every block is folded in its own
+ * type by several independent accumulators, and blocks meet in S: short sums stay exact enough, long ones lose nothing more.
+ */
+
+@final export class FoldSum {
+  @inline identity<T>(): T { return <T>0; }
+  @inline v<T>(a: v128, b: v128): v128 { return v128.add<T>(a, b); }
+  @inline s<T>(a: T, b: T): T { return <T>(a + b); }
+}
+@final export class FoldProd {
+  @inline identity<T>(): T { return <T>1; }
+  @inline v<T>(a: v128, b: v128): v128 { return v128.mul<T>(a, b); }
+  @inline s<T>(a: T, b: T): T { return <T>(a * b); }
+}
+/** NaN wins. */
+@final export class FoldMax {
+  @inline identity<T>(): T { return isFloat<T>() ? <T>-Infinity : sizeof<T>() == 4 ? <T>i32.MIN_VALUE : <T>i64.MIN_VALUE; }
+  @inline v<T>(a: v128, b: v128): v128 {
+    return sizeof<T>() == 8 && isInteger<T>() ? v128.bitselect(a, b, v128.gt<T>(a, b)) : v128.max<T>(a, b);
+  }
+  @inline s<T>(a: T, b: T): T { return max<T>(a, b); }
+}
+@final export class FoldMin {
+  @inline identity<T>(): T { return isFloat<T>() ? <T>Infinity : sizeof<T>() == 4 ? <T>i32.MAX_VALUE : <T>i64.MAX_VALUE; }
+  @inline v<T>(a: v128, b: v128): v128 {
+    return sizeof<T>() == 8 && isInteger<T>() ? v128.bitselect(b, a, v128.gt<T>(a, b)) : v128.min<T>(a, b);
+  }
+  @inline s<T>(a: T, b: T): T { return min<T>(a, b); }
+}
+
+@inline function lanesFolded<T, O>(v: v128): T {
+  const op = changetype<O>(0);
+  const pair = op.s<T>(v128.extract_lane<T>(v, 0), v128.extract_lane<T>(v, 1));
+  if (sizeof<T>() == 8) return pair;
+  return op.s<T>(pair, op.s<T>(v128.extract_lane<T>(v, 2), v128.extract_lane<T>(v, 3)));
+}
+
+/** All of x[0..n) in one value. */
+export function foldBlock<T, O>(x: usize, n: i32): T {
+  const op = changetype<O>(0);
+  let result = op.identity<T>();
+  let bytes = n << alignof<T>();
+  if (bytes >= 128) {
+    let a0 = v128.load(x);
+    let a1 = v128.load(x, 16);
+    let a2 = v128.load(x, 32);
+    let a3 = v128.load(x, 48);
+    let a4 = v128.load(x, 64);
+    let a5 = v128.load(x, 80);
+    let a6 = v128.load(x, 96);
+    let a7 = v128.load(x, 112);
+    for (x += 128, bytes -= 128; bytes >= 128; x += 128, bytes -= 128) {
+      a0 = op.v<T>(a0, v128.load(x));
+      a1 = op.v<T>(a1, v128.load(x, 16));
+      a2 = op.v<T>(a2, v128.load(x, 32));
+      a3 = op.v<T>(a3, v128.load(x, 48));
+      a4 = op.v<T>(a4, v128.load(x, 64));
+      a5 = op.v<T>(a5, v128.load(x, 80));
+      a6 = op.v<T>(a6, v128.load(x, 96));
+      a7 = op.v<T>(a7, v128.load(x, 112));
+    }
+    a0 = op.v<T>(op.v<T>(a0, a1), op.v<T>(a2, a3));
+    a4 = op.v<T>(op.v<T>(a4, a5), op.v<T>(a6, a7));
+    result = lanesFolded<T, O>(op.v<T>(a0, a4));
+  }
+  if (bytes >= 16) {
+    let a = v128.load(x);
+    for (x += 16, bytes -= 16; bytes >= 16; x += 16, bytes -= 16) a = op.v<T>(a, v128.load(x));
+    result = op.s<T>(result, lanesFolded<T, O>(a));
+  }
+  for (; bytes > 0; x += sizeof<T>(), bytes -= sizeof<T>()) result = op.s<T>(result, load<T>(x));
+  return result;
+}
+
+/** into[i] = into[i] combined with x[i]. */
+export function foldColumns<T, O>(into: usize, x: usize, n: i32): void {
+  const op = changetype<O>(0);
+  let bytes = n << alignof<T>();
+  for (; bytes >= 64; bytes -= 64, into += 64, x += 64) {
+    v128.store(into, op.v<T>(v128.load(into), v128.load(x)));
+    v128.store(into, op.v<T>(v128.load(into, 16), v128.load(x, 16)), 16);
+    v128.store(into, op.v<T>(v128.load(into, 32), v128.load(x, 32)), 32);
+    v128.store(into, op.v<T>(v128.load(into, 48), v128.load(x, 48)), 48);
+  }
+  for (; bytes > 0; bytes -= sizeof<T>(), into += sizeof<T>(), x += sizeof<T>()) {
+    store<T>(into, op.s<T>(load<T>(into), load<T>(x)));
+  }
+}
+
+/** states[i] = states[i] combined with block[i], and block[i] starts anew. */
+export function drain<T, S, O>(states: usize, block: usize, n: i32): void {
+  const op = changetype<O>(0);
+  for (const end = states + (<usize>n << 3); states < end; states += 8, block += sizeof<T>()) {
+    store<S>(states, op.s<S>(load<S>(states), <S>load<T>(block)));
+    store<T>(block, op.identity<T>());
+  }
+}
+
+/** Whether x beats the best so far: NaN beats all but NaN, equals do not. */
+@inline export function beats<S>(x: S, best: S, least: bool): bool {
+  if (isFloat<S>() && x != x) return best == best;
+  return least ? x < best : x > best;
+}
+
+/** The extreme of x[0..n) and its position, `first` being that of x[0]; into { value, position }. Position -1: none yet. */
+export function extreme<T, S>(state: usize, x: usize, n: i32, first: i64, least: bool): void {
+  let best = load<S>(state);
+  let at = load<i64>(state, 8);
+  let i = 0;
+  if (at < 0 && n > 0) {
+    best = <S>load<T>(x);
+    at = first;
+    i = 1;
+  }
+  for (; i < n; i++) {
+    const value = <S>load<T>(x + (<usize>i << alignof<T>()));
+    if (beats<S>(value, best, least)) {
+      best = value;
+      at = first + i;
+    }
+  }
+  store<S>(state, best);
+  store<i64>(state, at, 8);
+}
+
+/** The same for every column: x[i] is at position `position` of column i. */
+export function extremeColumns<T, S>(values: usize, positions: usize, x: usize, n: i32, position: i64, least: bool): void {
+  for (let i = 0; i < n; i++, values += 8, positions += 8, x += sizeof<T>()) {
+    const value = <S>load<T>(x);
+    if (load<i64>(positions) < 0 || beats<S>(value, load<S>(values), least)) {
+      store<S>(values, value);
+      store<i64>(positions, position);
+    }
+  }
+}
+
+/** Merges mean, M2 and count of two parts (Chan, Golub and LeVeque) into the first. */
+export function mergeMoments(means: usize, squares: usize, count: f64, mean: f64, square: f64, more: f64): void {
+  if (count == 0) {
+    store<f64>(means, mean);
+    store<f64>(squares, square);
+    return;
+  }
+  const delta = mean - load<f64>(means);
+  const share = more / (count + more);
+  store<f64>(means, load<f64>(means) + delta * share);
+  store<f64>(squares, load<f64>(squares) + square + delta * delta * count * share);
+}
+
+/** Adds x[0..n) to a mean and an M2 over `count` elements: two passes over the block, which is in the first-level cache. */
+export function moments<T>(means: usize, squares: usize, count: f64, x: usize, n: i32): void {
+  let s0: f64 = 0;
+  let s1: f64 = 0;
+  let s2: f64 = 0;
+  let s3: f64 = 0;
+  let i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const p = x + (<usize>i << alignof<T>());
+    s0 += <f64>load<T>(p);
+    s1 += <f64>load<T>(p, sizeof<T>());
+    s2 += <f64>load<T>(p, 2 * sizeof<T>());
+    s3 += <f64>load<T>(p, 3 * sizeof<T>());
+  }
+  for (; i < n; i++) s0 += <f64>load<T>(x + (<usize>i << alignof<T>()));
+  const mean = (s0 + s1 + (s2 + s3)) / <f64>n;
+  let q0: f64 = 0;
+  let q1: f64 = 0;
+  let q2: f64 = 0;
+  let q3: f64 = 0;
+  for (i = 0; i + 4 <= n; i += 4) {
+    const p = x + (<usize>i << alignof<T>());
+    const d0 = <f64>load<T>(p) - mean;
+    const d1 = <f64>load<T>(p, sizeof<T>()) - mean;
+    const d2 = <f64>load<T>(p, 2 * sizeof<T>()) - mean;
+    const d3 = <f64>load<T>(p, 3 * sizeof<T>()) - mean;
+    q0 += d0 * d0;
+    q1 += d1 * d1;
+    q2 += d2 * d2;
+    q3 += d3 * d3;
+  }
+  for (; i < n; i++) {
+    const d = <f64>load<T>(x + (<usize>i << alignof<T>())) - mean;
+    q0 += d * d;
+  }
+  mergeMoments(means, squares, count, mean, q0 + q1 + (q2 + q3), n);
+}
+
+/** Welford's update of every column's mean and M2 with its `count`-th element. */
+export function momentColumns<T>(means: usize, squares: usize, x: usize, n: i32, count: f64): void {
+  const share = 1 / count;
+  for (let i = 0; i < n; i++, means += 8, squares += 8, x += sizeof<T>()) {
+    const value = <f64>load<T>(x);
+    const mean = load<f64>(means);
+    const delta = value - mean;
+    const next = mean + delta * share;
+    store<f64>(means, next);
+    store<f64>(squares, load<f64>(squares) + delta * (value - next));
+  }
+}
