@@ -7,6 +7,7 @@ import type { Args } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/expr.ts";
 import type { Operand, UnaryOp } from "./arithmetic.ts";
+import { where } from "./compare.ts";
 import { ofInput, unary } from "./math.ts";
 import { xTimesLog } from "./math_binary.ts";
 
@@ -35,15 +36,15 @@ export const i0: UnaryOp = unary(
 
 const tensorOf = (x: unknown): Tensor => x as Tensor;
 
-/** f(0) = 0 with slope `limit`, whose formula divides f by the argument. */
-function besselGrad(slope: (x: Tensor, quotient: Tensor, y: Tensor) => Tensor, limit: number): GradRule {
+/** Slopes whose formula divides by the argument: at 0 (and NaN, as in PyTorch) they are 1/2. */
+function besselGrad(slope: (x: Tensor, quotient: Tensor, y: Tensor) => Tensor): GradRule {
   return [
     ["input", "out"],
     (g, values: Values) => {
       const [x, y] = [tensorOf(values.input), tensorOf(values.out)];
-      const atZero = x.eq(0);
-      const quotient = y.div(x.masked_fill(atZero, 1));
-      return g.mul(slope(x, quotient, y).masked_fill(atZero, limit));
+      const regular = x.abs().gt(0);
+      const safe = where(regular, x, 1);
+      return g.mul(where(regular, slope(safe, y.div(safe), y), 0.5));
     },
   ];
 }
@@ -52,7 +53,7 @@ export const i1: SpecialOp = special(
   "i1",
   "The modified Bessel function of the first kind of order 1.",
   e.i1,
-  besselGrad((x, quotient) => i0(x).sub(quotient), 0.5),
+  besselGrad((x, quotient) => i0(x).sub(quotient)),
 );
 export const i0e: SpecialOp = special("i0e", "e^-|input| i0(input).", e.i0e, [
   ["input", "out"],
@@ -62,7 +63,7 @@ export const i1e: SpecialOp = special(
   "i1e",
   "e^-|input| i1(input).",
   e.i1e,
-  besselGrad((x, quotient, y) => i0e(x).sub(y.mul(x.sgn())).sub(quotient), 0.5),
+  besselGrad((x, quotient, y) => i0e(x).sub(y.mul(x.sgn())).sub(quotient)),
 );
 
 const ROOT_TWO_PI = Math.sqrt(2 * Math.PI);
@@ -95,18 +96,16 @@ export const erfcx: SpecialOp = special("erfcx", "e^(input²) erfc(input).", e.e
         .sub(2 / Math.sqrt(Math.PI)),
     ),
 ]);
-export const log_ndtr: SpecialOp = special(
-  "log_ndtr",
-  "log(ndtr(input)), without underflow.",
-  e.log_ndtr,
-  ofInput((g, x) =>
-    g.mul(
-      erfcx(x.mul(-Math.SQRT1_2))
-        .reciprocal()
-        .mul(Math.sqrt(2 / Math.PI)),
-    ),
-  ),
-);
+export const log_ndtr: SpecialOp = special("log_ndtr", "log(ndtr(input)), without underflow.", e.log_ndtr, [
+  ["input", "out"],
+  (g, { input, out }) => {
+    const slope = erfcx(tensorOf(input).mul(-Math.SQRT1_2))
+      .reciprocal()
+      .mul(Math.sqrt(2 / Math.PI));
+    // NaN where the value itself is -infinity.
+    return g.mul(slope.add(tensorOf(out).mul(0)));
+  },
+]);
 export const entr: SpecialOp = special(
   "entr",
   "-input * log(input), 0 at 0 and -infinity below.",

@@ -123,7 +123,7 @@ export function widened1<A, O>(d: usize, a: usize, n: i32): void {
 export function widened2<A, O>(d: usize, a: usize, b: usize, n: i32): void {
   const op = changetype<O>(0);
   for (const end = a + (<usize>n << alignof<A>()); a < end; a += sizeof<A>(), b += sizeof<A>(), d += sizeof<A>()) {
-    store<A>(d, <A>op.s<f64>(<f64>load<A>(a), <f64>load<A>(b)));
+    store<A>(d, <A>op.s<A>(<f64>load<A>(a), <f64>load<A>(b)));
   }
 }
 

@@ -180,7 +180,7 @@ function i1e64(x: f64): f64 {
 /** e^a y for a scaled y, whose product may be finite where e^a is not. */
 function unscaled(a: f64, y: f64): f64 {
   const half = NativeMath.exp(0.5 * a);
-  return a == Infinity ? copysign<f64>(Infinity, y) : half * y * half;
+  return half * y * half; // NaN at infinity, as PyTorch's
 }
 
 @final export class I0 {
@@ -294,7 +294,7 @@ function zetaPositive(s: f64, q: f64): f64 {
 function zeta64(s: f64, q: f64): f64 {
   if (s == 1) return Infinity;
   if (!(s > 1) || q != q) return NaN;
-  if (q > 0) return q == Infinity ? 0 : zetaPositive(s, q);
+  if (q > 0) return q == Infinity ? NaN : zetaPositive(s, q);
   const below = floor<f64>(q);
   if (q == below) return Infinity;
   if (s != floor<f64>(s)) return NaN;
@@ -308,6 +308,14 @@ function zeta64(s: f64, q: f64): f64 {
   @inline s<T>(a: f64, b: f64): f64 { return zeta64(a, b); }
 }
 
+/** The derivative of digamma. Poles are as high as the rounding of pi x in T leaves them, which is what PyTorch gives. */
+@inline function trigamma<T>(x: f64): f64 {
+  if (x > 0.5) return x == Infinity ? 0 : zetaPositive(2, x);
+  const angle = x == floor<f64>(x) ? <f64>(<T>3.14159265358979323846 * <T>x) : turn(x);
+  const sine = NativeMath.sin(angle) / 3.14159265358979323846;
+  return 1 / (sine * sine) - zetaPositive(2, 1 - x);
+}
+
 function polygamma64(n: f64, x: f64): f64 {
   if (n == 0) return digamma64(x);
   const size = NativeMath.exp(lgamma64(n + 1)) * zeta64(n + 1, x);
@@ -315,7 +323,7 @@ function polygamma64(n: f64, x: f64): f64 {
 }
 
 @final export class Polygamma {
-  @inline s<T>(a: f64, b: f64): f64 { return polygamma64(a, b); }
+  @inline s<T>(a: f64, b: f64): f64 { return a == 1 ? trigamma<T>(b) : polygamma64(a, b); }
 }
 
 /** log(1 + u) - u, without cancellation near 0. */
@@ -386,12 +394,13 @@ const enum Side { lower, upper }
 
 /** P (lower) or Q (upper), with PyTorch's values at the edges. */
 function incompleteGamma(a: f64, x: f64, side: Side): f64 {
-  if (!(a >= 0) || !(x >= 0)) return NaN;
+  if (a < 0 || x < 0) return NaN;
   const atZero: f64 = side == Side.lower ? 0 : 1;
   if (a == 0) return x > 0 ? 1 - atZero : NaN;
   if (x == 0) return atZero;
   if (a == Infinity) return x == Infinity ? NaN : atZero;
   if (x == Infinity) return 1 - atZero;
+  if (a != a || x != x) return NaN;
   if (a > 10000 && abs<f64>(x - a) < 0.3 * a) {
     const q = gammaUniform(a, x);
     return side == Side.upper ? q : 1 - q;
