@@ -5,6 +5,7 @@ import * as arithmetic from "./arithmetic.ts";
 import * as bitwise from "./bitwise.ts";
 import * as casts from "./casts.ts";
 import * as compare from "./compare.ts";
+import * as complex from "./complex.ts";
 import * as convert from "./convert.ts";
 import * as creation from "./creation.ts";
 import * as extrema from "./extrema.ts";
@@ -32,6 +33,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof bitwise>,
       Methods<typeof casts>,
       Methods<typeof compare>,
+      Methods<typeof complex>,
       Methods<typeof convert>,
       Methods<typeof creation>,
       Methods<typeof extrema>,
@@ -56,6 +58,7 @@ for (const family of [
   arithmetic,
   bitwise,
   compare,
+  complex,
   convert,
   creation,
   extrema,
@@ -80,6 +83,7 @@ install(special, "special");
 export * from "./arithmetic.ts";
 export * from "./bitwise.ts";
 export * from "./compare.ts";
+export * from "./complex.ts";
 export * from "./convert.ts";
 export * from "./creation.ts";
 export * from "./extrema.ts";
