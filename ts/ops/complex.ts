@@ -31,13 +31,6 @@ export const resolve_neg: PartOp = composite(
   { doc: "input with a pending negation carried out." },
   itself,
 );
-export const real: Op<[input: Tensor], Tensor> = composite(
-  "real",
-  "input",
-  { doc: "The real part; a real input itself.", method: false },
-  itself,
-);
-
 export const angle: PartOp = pointwise("angle", "input", {
   doc: "The angle in the complex plane: pi for negative real numbers, else 0; NaN stays NaN.",
   dtype: (promoted) => (promoted.category < Category.floating ? get_default_dtype() : promoted),
