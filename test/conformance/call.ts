@@ -11,6 +11,8 @@ export function isInPlace(name: string): boolean {
   return name === "__setitem__" || (name.endsWith("_") && !name.endsWith("__"));
 }
 
+const REFLECTED: Readonly<Record<string, string>> = { __rmod__: "remainder", __rpow__: "pow", __rsub__: "sub", __rdiv__: "div" };
+
 /** The result of an operation; promises (of `item`, say) are waited for. */
 export async function callOperation(
   session: Session,
@@ -21,7 +23,13 @@ export async function callOperation(
 ): Promise<unknown> {
   if (kind === "function") return await session.call(name, withOptions(args, kwargs));
   const [target, ...rest] = args;
-  if (!session.isTensor(target)) throw new Failure(`${name}: the first argument is not a tensor`);
+  if (!session.isTensor(target)) {
+    // Python's numbers hand a reflected operator back to the tensor: `(2).__rmod__(t)` is `t % 2`.
+    const forward = REFLECTED[name];
+    const [tensor] = rest;
+    if (forward === undefined || !session.isTensor(tensor)) throw new Failure(`${name}: the first argument is not a tensor`);
+    return await callMethod(session, tensor, forward, [target], kwargs);
+  }
   if (kind === "property") {
     if (!(name in target)) throw new Missing(`Tensor.${name}`);
     return target[name];

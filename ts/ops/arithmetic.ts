@@ -174,7 +174,13 @@ export const remainder: BinaryOp = pointwise("remainder", "input, other", {
   inplace: true,
   tensors: both,
   check: (values, dtype) => checkDivisor("remainder", values, dtype),
-  expr: ({ input, other }) => e.remainder(input!, other!),
+  expr({ input, other }, _, dtype) {
+    const rest = e.remainder(input!, other!);
+    if (!dtype.is_floating_point) return rest;
+    // As in PyTorch, a quotient beyond the type's range leaves no number.
+    const overflows = e.and(e.isinf(e.div(input!, other!)), e.lt(e.abs(input!), Infinity));
+    return e.where(overflows, e.constant(NaN, dtype), rest);
+  },
   grad: { input: [[], (g) => g], other: restGrad("floor") },
 });
 

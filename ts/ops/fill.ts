@@ -6,7 +6,7 @@ import { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
 import { updateInPlace } from "../engine/inplace.ts";
 import { copyOf } from "../engine/run.ts";
-import type { Args } from "../engine/signature.ts";
+import { checkTensor, type Args } from "../engine/signature.ts";
 import type { Operand } from "./arithmetic.ts";
 import { filled, zeros_like } from "./creation.ts";
 
@@ -43,18 +43,22 @@ export const zero_: ZeroOp = composite(
   (self: Tensor) => updateInPlace("zero_", self, (old) => fill(old, 0)),
 );
 
+const copied: Op<[old: Tensor, src: Tensor], Tensor> = defineOp("copy", "old, src", {
+  doc: "src in old's place.",
+  method: false,
+  // A copy even where nothing changes: the write may compute the value straight into old's memory.
+  forward: (_ctx, old: Tensor, src: Tensor) => copyOf(src.to(old.device).expand(old.shape), old.dtype),
+  backward: (ctx, g: Tensor) => [ctx.needs[0] ? zeros_like(g) : null, g],
+});
+
 type CopyOp = Op<[self: Tensor, ...Args<[{ src: Tensor }, { non_blocking?: boolean }]>], Tensor, "method">;
 
 export const copy_: CopyOp = composite(
   "copy_",
   "self, src, non_blocking=False",
-  {
-    doc: "Overwrites self with src, broadcast and converted.",
+  { doc: "Overwrites self with src, broadcast and converted." },
+  (self: Tensor, src: Tensor) => {
+    checkTensor("copy_", "src", src);
+    return updateInPlace("copy_", self, (old) => copied(old, src));
   },
-  (self: Tensor, src: Tensor) =>
-    updateInPlace("copy_", self, () => {
-      const here = src.device === self.device ? src : src.to(self.device);
-      // A copy even where nothing changes: the write may compute the value straight into self's memory.
-      return here.to(self.dtype, { copy: true }).expand(self.shape);
-    }),
 );

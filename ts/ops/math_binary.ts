@@ -5,7 +5,7 @@ import { RuntimeError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, named, type Op } from "../engine/define.ts";
 import { pointwise, type Values } from "../engine/pointwise.ts";
-import type { Args } from "../engine/signature.ts";
+import { checkTensor, type Args } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { pow, type BinaryOp, type Operand } from "./arithmetic.ts";
@@ -75,7 +75,10 @@ export const ldexp: BinaryOp = composite(
   "ldexp",
   "input, other",
   { doc: "input * 2^other.", inplace: true },
-  (input: Tensor, other: Operand) => input.mul(pow(new FloatScalar(2), other)),
+  (input: Tensor, other: Operand) => {
+    checkTensor("ldexp", "input", input);
+    return input.mul(pow(new FloatScalar(2), other));
+  },
 );
 
 /** log(b^x + b^y) without overflow. */
