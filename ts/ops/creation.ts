@@ -35,7 +35,8 @@ export interface TensorOptions {
   requires_grad?: boolean;
 }
 
-const place = (device: Device | string | null | undefined): Device =>
+/** @internal */
+export const place = (device: Device | string | null | undefined): Device =>
   device === null || device === undefined ? get_default_device() : resolveDevice(device);
 
 function arrayDType(a: TypedArray): DType {
@@ -90,25 +91,30 @@ function flatten(data: NestedData): { shape: number[]; values: Scalar[]; dtype: 
 
 type TensorFn = Op<[data: NestedData | Tensor, options?: TensorOptions], Tensor>;
 
-export const tensor: TensorFn = composite("tensor", "data, *, dtype=None, device=None, requires_grad=False", {
-  doc: "A tensor of numbers in nested lists or a typed array, copied. The dtype is inferred: bool, int64, the default float, or the typed array's.",
-}, (data: NestedData | Tensor, dtype: DType | null, device: Device | string | null, requires_grad: boolean) => {
-  let out: Tensor;
-  if (data instanceof Tensor) out = data.detach().to(place(device ?? data.device), { dtype, copy: true });
-  else if (isTyped(data)) {
-    const type = dtype ?? arrayDType(data);
-    const bytes =
-      type === arrayDType(data)
-        ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-        : encode(type, data as ArrayLike<Scalar>);
-    out = fromBytes(bytes, [data.length], type, place(device));
-  } else {
-    const { shape, values, dtype: inferred } = flatten(data);
-    const type = dtype ?? inferred;
-    out = fromBytes(encode(type, values), shape, type, place(device));
-  }
-  return requires_grad ? out.requires_grad_() : out;
-});
+export const tensor: TensorFn = composite(
+  "tensor",
+  "data, *, dtype=None, device=None, requires_grad=False",
+  {
+    doc: "A tensor of numbers in nested lists or a typed array, copied. The dtype is inferred: bool, int64, the default float, or the typed array's.",
+  },
+  (data: NestedData | Tensor, dtype: DType | null, device: Device | string | null, requires_grad: boolean) => {
+    let out: Tensor;
+    if (data instanceof Tensor) out = data.detach().to(place(device ?? data.device), { dtype, copy: true });
+    else if (isTyped(data)) {
+      const type = dtype ?? arrayDType(data);
+      const bytes =
+        type === arrayDType(data)
+          ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+          : encode(type, data as ArrayLike<Scalar>);
+      out = fromBytes(bytes, [data.length], type, place(device));
+    } else {
+      const { shape, values, dtype: inferred } = flatten(data);
+      const type = dtype ?? inferred;
+      out = fromBytes(encode(type, values), shape, type, place(device));
+    }
+    return requires_grad ? out.requires_grad_() : out;
+  },
+);
 
 const fills = new Map<number, Template>();
 
@@ -121,7 +127,8 @@ export function filled(shape: Shape, value: Scalar, dtype: DType, device: Device
   return deferMap(template, [], [slot], shape, device);
 }
 
-function checkSize(op: string, size: Shape): Shape {
+/** @internal */
+export function checkSize(op: string, size: Shape): Shape {
   for (const n of size) {
     if (!Number.isInteger(n)) throw new TypeError(`${op}: sizes must be whole numbers, got ${String(n)}`);
     if (n < 0) throw new RuntimeError(`${op}: Trying to create tensor with negative dimension ${n}: [${size.join(", ")}]`);
@@ -129,52 +136,70 @@ function checkSize(op: string, size: Shape): Shape {
   return size;
 }
 
-const finish = (t: Tensor, requires_grad: boolean): Tensor => (requires_grad ? t.requires_grad_() : t);
+/** @internal */
+export const finish = (t: Tensor, requires_grad: boolean): Tensor => (requires_grad ? t.requires_grad_() : t);
 
 type SizeArgs = [size: Shape, options?: TensorOptions] | number[] | [...number[], TensorOptions];
 type CreateOp = Op<SizeArgs, Tensor>;
 const CREATE = "*size, dtype=None, device=None, requires_grad=False";
 
 function constantOp(name: string, value: number): CreateOp {
-  return composite(name, CREATE, { doc: `A tensor of ${value}s.` }, (size: Shape, dtype: DType | null, device: string | null, rg: boolean) =>
-    finish(filled(checkSize(name, size), value, dtype ?? get_default_dtype(), place(device)), rg),
+  return composite(
+    name,
+    CREATE,
+    { doc: `A tensor of ${value}s.` },
+    (size: Shape, dtype: DType | null, device: string | null, rg: boolean) =>
+      finish(filled(checkSize(name, size), value, dtype ?? get_default_dtype(), place(device)), rg),
   );
 }
 export const zeros: CreateOp = constantOp("zeros", 0);
 export const ones: CreateOp = constantOp("ones", 1);
 
-export const empty: CreateOp = composite("empty", CREATE, {
-  doc: "A tensor whose values are whatever was in its memory.",
-}, (size: Shape, dtype: DType | null, device: string | null, rg: boolean) =>
-  finish(allocate(checkSize("empty", size), dtype ?? get_default_dtype(), place(device)), rg),
+export const empty: CreateOp = composite(
+  "empty",
+  CREATE,
+  {
+    doc: "A tensor whose values are whatever was in its memory.",
+  },
+  (size: Shape, dtype: DType | null, device: string | null, rg: boolean) =>
+    finish(allocate(checkSize("empty", size), dtype ?? get_default_dtype(), place(device)), rg),
 );
 
 type FullOp = Op<[...Args<[{ size: Shape }, { fill_value: Scalar }], TensorOptions>], Tensor>;
-export const full: FullOp = composite("full", "size, fill_value, *, dtype=None, device=None, requires_grad=False", {
-  doc: "A tensor of one value; its dtype is the value's unless given.",
-}, (size: Shape, value: Scalar, dtype: DType | null, device: string | null, rg: boolean) =>
-  finish(filled(checkSize("full", size), value, dtype ?? scalarDType(value), place(device)), rg),
+export const full: FullOp = composite(
+  "full",
+  "size, fill_value, *, dtype=None, device=None, requires_grad=False",
+  {
+    doc: "A tensor of one value; its dtype is the value's unless given.",
+  },
+  (size: Shape, value: Scalar, dtype: DType | null, device: string | null, rg: boolean) =>
+    finish(filled(checkSize("full", size), value, dtype ?? scalarDType(value), place(device)), rg),
 );
 
 type LikeOp = Op<[input: Tensor, options?: TensorOptions], Tensor>;
 const LIKE = "input, *, dtype=None, device=None, requires_grad=False, memory_format=None";
 
 function likeOp(name: string, value: number): LikeOp {
-  return composite(name, LIKE, { doc: `A tensor of ${value}s with input's shape.`, method: false }, (
-    input: Tensor,
-    dtype: DType | null,
-    device: string | null,
-    rg: boolean,
-  ) => finish(filled(input.shape, value, dtype ?? input.dtype, device === null ? input.device : place(device)), rg));
+  return composite(
+    name,
+    LIKE,
+    { doc: `A tensor of ${value}s with input's shape.`, method: false },
+    (input: Tensor, dtype: DType | null, device: string | null, rg: boolean) =>
+      finish(filled(input.shape, value, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
+  );
 }
 export const zeros_like: LikeOp = likeOp("zeros_like", 0);
 export const ones_like: LikeOp = likeOp("ones_like", 1);
 
-export const empty_like: LikeOp = composite("empty_like", LIKE, {
-  doc: "An uninitialised tensor with input's shape.",
-  method: false,
-}, (input: Tensor, dtype: DType | null, device: string | null, rg: boolean) =>
-  finish(allocate(input.shape, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
+export const empty_like: LikeOp = composite(
+  "empty_like",
+  LIKE,
+  {
+    doc: "An uninitialised tensor with input's shape.",
+    method: false,
+  },
+  (input: Tensor, dtype: DType | null, device: string | null, rg: boolean) =>
+    finish(allocate(input.shape, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
 );
 
 type FullLikeOp = Op<[input: Tensor, ...Args<[{ fill_value: Scalar }], TensorOptions>], Tensor>;
@@ -187,17 +212,25 @@ export const full_like: FullLikeOp = composite(
 );
 
 type NewOp = Op<[input: Tensor, size: Shape, options?: TensorOptions], Tensor, "method">;
-export const new_zeros: NewOp = composite("new_zeros", "input, size, *, dtype=None, device=None, requires_grad=False", {
-  doc: "Zeros with input's dtype and device.",
-}, (input: Tensor, size: Shape, dtype: DType | null, device: string | null, rg: boolean) =>
-  finish(filled(checkSize("new_zeros", size), 0, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
+export const new_zeros: NewOp = composite(
+  "new_zeros",
+  "input, size, *, dtype=None, device=None, requires_grad=False",
+  {
+    doc: "Zeros with input's dtype and device.",
+  },
+  (input: Tensor, size: Shape, dtype: DType | null, device: string | null, rg: boolean) =>
+    finish(filled(checkSize("new_zeros", size), 0, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
 );
 
 type NewFullOp = Op<[input: Tensor, size: Shape, fill_value: Scalar, options?: TensorOptions], Tensor, "method">;
-export const new_full: NewFullOp = composite("new_full", "input, size, fill_value, *, dtype=None, device=None, requires_grad=False", {
-  doc: "One value with input's dtype and device.",
-}, (input: Tensor, size: Shape, value: Scalar, dtype: DType | null, device: string | null, rg: boolean) =>
-  finish(filled(checkSize("new_full", size), value, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
+export const new_full: NewFullOp = composite(
+  "new_full",
+  "input, size, fill_value, *, dtype=None, device=None, requires_grad=False",
+  {
+    doc: "One value with input's dtype and device.",
+  },
+  (input: Tensor, size: Shape, value: Scalar, dtype: DType | null, device: string | null, rg: boolean) =>
+    finish(filled(checkSize("new_full", size), value, dtype ?? input.dtype, device === null ? input.device : place(device)), rg),
 );
 
 const ranges = new Map<number, Template>();
@@ -219,20 +252,26 @@ type ArangeOp = Op<
   | [start: Scalar, end: Scalar, step: Scalar, options?: TensorOptions],
   Tensor
 >;
-export const arange: ArangeOp = composite("arange", "start, end=None, step=1, *, dtype=None, device=None, requires_grad=False", {
-  doc: "Values from start (0) up to but not including end, step apart.",
-}, (a: Scalar, b: Scalar | null, step: Scalar, dtype: DType | null, device: string | null, rg: boolean) => {
-  const [start, end] = b === null ? [0, a] : [a, b];
-  const all = [start, end, step];
-  const [from, to, by] = all.map(Number) as [number, number, number];
-  if (by === 0 || Number.isNaN(by)) throw new RuntimeError("arange: step must be nonzero");
-  if (!Number.isFinite(from) || !Number.isFinite(to)) throw new RuntimeError(`arange: unsupported range: ${from} -> ${to}`);
-  if (by > 0 ? to < from : to > from) {
-    throw new RuntimeError(`arange: upper bound and larger bound inconsistent with step sign (start ${from}, end ${to}, step ${by})`);
-  }
-  const whole = all.every((x) => scalarDType(x).category < Category.floating);
-  const type = dtype ?? (whole ? int64 : get_default_dtype());
-  const n = Math.ceil((to - from) / by);
-  return finish(ramp(n, from, by, type, place(device)), rg);
-});
-
+export const arange: ArangeOp = composite(
+  "arange",
+  "start, end=None, step=1, *, dtype=None, device=None, requires_grad=False",
+  {
+    doc: "Values from start (0) up to but not including end, step apart.",
+  },
+  (a: Scalar, b: Scalar | null, step: Scalar, dtype: DType | null, device: string | null, rg: boolean) => {
+    const [start, end] = b === null ? [0, a] : [a, b];
+    const all = [start, end, step];
+    const [from, to, by] = all.map(Number) as [number, number, number];
+    if (by === 0 || Number.isNaN(by)) throw new RuntimeError("arange: step must be nonzero");
+    if (!Number.isFinite(from) || !Number.isFinite(to)) throw new RuntimeError(`arange: unsupported range: ${from} -> ${to}`);
+    if (by > 0 ? to < from : to > from) {
+      throw new RuntimeError(
+        `arange: upper bound and larger bound inconsistent with step sign (start ${from}, end ${to}, step ${by})`,
+      );
+    }
+    const whole = all.every((x) => scalarDType(x).category < Category.floating);
+    const type = dtype ?? (whole ? int64 : get_default_dtype());
+    const n = Math.ceil((to - from) / by);
+    return finish(ramp(n, from, by, type, place(device)), rg);
+  },
+);

@@ -111,7 +111,8 @@ const scatter_primitive: ScatterPrimitive = defineOp("scatter", "input, dim, ind
   backward(ctx, g: Tensor) {
     const [index] = ctx.saved();
     const { dim, reduce } = ctx.state as { dim: number; reduce: Combine };
-    if (reduce !== "set" && reduce !== "add") throw new RuntimeError("scatter: reduce='multiply' has no gradient; use scatter_reduce");
+    if (reduce !== "set" && reduce !== "add")
+      throw new RuntimeError("scatter: reduce='multiply' has no gradient; use scatter_reduce");
     const self = !ctx.needs[0] ? null : reduce === "add" ? g : g.scatter(dim, index!, 0);
     return [self, null, null, ctx.needs[3] ? g.gather(dim, index!) : null];
   },
@@ -120,7 +121,12 @@ const scatter_primitive: ScatterPrimitive = defineOp("scatter", "input, dim, ind
 /** One element shown in a whole shape. */
 function constantLike(shape: Shape, value: Scalar, like: Tensor): Tensor {
   const one = filled([], value, like.dtype, like.device);
-  return alias(one, shape, shape.map(() => 0), 0);
+  return alias(
+    one,
+    shape,
+    shape.map(() => 0),
+    0,
+  );
 }
 
 function checkSrc(op: string, input: Tensor, src: Tensor): void {
@@ -132,37 +138,47 @@ function checkSrc(op: string, input: Tensor, src: Tensor): void {
 type ScatterOptions = { value?: Scalar | null; reduce?: string | null };
 type ScatterOp = IndexedOp<Args<[{ dim: number }, { index: Tensor }, { src?: Operand | null }], ScatterOptions>, Both>;
 
-export const scatter: ScatterOp = composite("scatter", "input, dim, index, src=None, *, value=None, reduce=None", {
-  doc: "A copy of input with input[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number.",
-  inplace: true,
-}, (input: Tensor, dim: number, index: Tensor, src: Operand | null, value: Scalar | null, reduce: string | null) => {
-  const given = src ?? value;
-  if (!(given instanceof Tensor) && !isScalar(given)) {
-    throw new TypeError(`scatter: argument 'src' must be a Tensor or a number, not ${describe(given)}`);
-  }
-  const d = normalizeDim("scatter", dim, input.ndim);
-  const tensor = given instanceof Tensor ? given : null;
-  checkIndex("scatter", input, d, index, tensor);
-  if (tensor !== null) checkSrc("scatter", input, tensor);
-  if (reduce !== null && reduce !== "add" && reduce !== "multiply") {
-    throw new RuntimeError(`scatter: reduce argument must be either add or multiply, got ${reduce}`);
-  }
-  const how: Combine = reduce === null ? "set" : reduce === "add" ? "add" : "mul";
-  return scatter_primitive(input, d, index, tensor === null ? given : covered(tensor, index), how, "scatter");
-});
+export const scatter: ScatterOp = composite(
+  "scatter",
+  "input, dim, index, src=None, *, value=None, reduce=None",
+  {
+    doc: "A copy of input with input[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number.",
+    inplace: true,
+  },
+  (input: Tensor, dim: number, index: Tensor, src: Operand | null, value: Scalar | null, reduce: string | null) => {
+    const given = src ?? value;
+    if (!(given instanceof Tensor) && !isScalar(given)) {
+      throw new TypeError(`scatter: argument 'src' must be a Tensor or a number, not ${describe(given)}`);
+    }
+    const d = normalizeDim("scatter", dim, input.ndim);
+    const tensor = given instanceof Tensor ? given : null;
+    checkIndex("scatter", input, d, index, tensor);
+    if (tensor !== null) checkSrc("scatter", input, tensor);
+    if (reduce !== null && reduce !== "add" && reduce !== "multiply") {
+      throw new RuntimeError(`scatter: reduce argument must be either add or multiply, got ${reduce}`);
+    }
+    const how: Combine = reduce === null ? "set" : reduce === "add" ? "add" : "mul";
+    return scatter_primitive(input, d, index, tensor === null ? given : covered(tensor, index), how, "scatter");
+  },
+);
 
 type ScatterAddOp = IndexedOp<Args<[{ dim: number }, { index: Tensor }, { src: Tensor }]>, Both>;
 
-export const scatter_add: ScatterAddOp = composite("scatter_add", "input, dim, index, src", {
-  doc: "A copy of input with src added at the positions of index along dim; the adjoint of gather.",
-  inplace: true,
-}, (input: Tensor, dim: number, index: Tensor, src: Tensor) => {
-  checkTensor("scatter_add", "src", src);
-  const d = normalizeDim("scatter_add", dim, input.ndim);
-  checkIndex("scatter_add", input, d, index, src);
-  checkSrc("scatter_add", input, src);
-  return scatter_primitive(input, d, index, covered(src, index), "add", "scatter_add");
-});
+export const scatter_add: ScatterAddOp = composite(
+  "scatter_add",
+  "input, dim, index, src",
+  {
+    doc: "A copy of input with src added at the positions of index along dim; the adjoint of gather.",
+    inplace: true,
+  },
+  (input: Tensor, dim: number, index: Tensor, src: Tensor) => {
+    checkTensor("scatter_add", "src", src);
+    const d = normalizeDim("scatter_add", dim, input.ndim);
+    checkIndex("scatter_add", input, d, index, src);
+    checkSrc("scatter_add", input, src);
+    return scatter_primitive(input, d, index, covered(src, index), "add", "scatter_add");
+  },
+);
 
 /** The first value of a fold. */
 function identityOf(reduce: string, dtype: DType): Scalar {
@@ -212,9 +228,8 @@ const fold_primitive: FoldPrimitive = defineOp("scatter_reduce", "input, dim, in
     const [index, input, src, out] = ctx.saved() as [Tensor, Tensor, Tensor, Tensor];
     const state = ctx.state as FoldState;
     const { dim, include_self } = state;
-    let [self, other] = foldGrads(state, g, index, input, src, out);
-    if (!include_self) self = self.scatter(dim, index, 0);
-    return [self, null, null, other];
+    const [self, other] = foldGrads(state, g, index, input, src, out);
+    return [include_self ? self : self.scatter(dim, index, 0), null, null, other];
   },
 });
 
@@ -265,19 +280,24 @@ type ScatterReduceOp = IndexedOp<
   Both
 >;
 
-export const scatter_reduce: ScatterReduceOp = composite("scatter_reduce", "input, dim, index, src, reduce, *, include_self=True", {
-  doc: "A copy of input whose elements are folded (sum, prod, mean, amax, amin) with those of src that index sends there.",
-  inplace: true,
-}, (input: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, include_self: boolean) => {
-  const d = normalizeDim("scatter_reduce", dim, input.ndim);
-  checkTensor("scatter_reduce", "src", src);
-  checkIndex("scatter_reduce", input, d, index, src);
-  checkSrc("scatter_reduce", input, src);
-  if (!(reduce in COMBINE)) {
-    throw new RuntimeError(`scatter_reduce: reduce argument must be either sum, prod, mean, amax or amin, got ${reduce}`);
-  }
-  return fold_primitive(input, d, index, covered(src, index), reduce, include_self, "scatter_reduce");
-});
+export const scatter_reduce: ScatterReduceOp = composite(
+  "scatter_reduce",
+  "input, dim, index, src, reduce, *, include_self=True",
+  {
+    doc: "A copy of input whose elements are folded (sum, prod, mean, amax, amin) with those of src that index sends there.",
+    inplace: true,
+  },
+  (input: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, include_self: boolean) => {
+    const d = normalizeDim("scatter_reduce", dim, input.ndim);
+    checkTensor("scatter_reduce", "src", src);
+    checkIndex("scatter_reduce", input, d, index, src);
+    checkSrc("scatter_reduce", input, src);
+    if (!(reduce in COMBINE)) {
+      throw new RuntimeError(`scatter_reduce: reduce argument must be either sum, prod, mean, amax or amin, got ${reduce}`);
+    }
+    return fold_primitive(input, d, index, covered(src, index), reduce, include_self, "scatter_reduce");
+  },
+);
 
 // index_*: a vector of positions along dim
 
@@ -337,7 +357,9 @@ function checkSource(op: string, input: Tensor, d: number, index: Tensor, source
   checkVector(op, index);
   checkTensor(op, "source", source);
   if (source.dtype !== input.dtype) {
-    throw new RuntimeError(`${op}: self and source expected to have the same dtype, but got (self) ${input.dtype} and (source) ${source.dtype}`);
+    throw new RuntimeError(
+      `${op}: self and source expected to have the same dtype, but got (self) ${input.dtype} and (source) ${source.dtype}`,
+    );
   }
   const [own, other] = [asVector(input).shape, asVector(source).shape];
   const n = source.ndim === 0 ? 1 : other[d]!;
@@ -348,8 +370,12 @@ function checkSource(op: string, input: Tensor, d: number, index: Tensor, source
   }
   if (own.length !== other.length || own.some((m, k) => k !== d && m !== other[k])) {
     throw op === "index_copy"
-      ? new IndexError(`${op}: Source/destination tensor must have same slice shapes. Destination: ${formatShape(own)}, source: ${formatShape(other)} at dimension ${d}`)
-      : new RuntimeError(`${op}: source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ${formatShape(own)} source.shape = ${formatShape(other)}`);
+      ? new IndexError(
+          `${op}: Source/destination tensor must have same slice shapes. Destination: ${formatShape(own)}, source: ${formatShape(other)} at dimension ${d}`,
+        )
+      : new RuntimeError(
+          `${op}: source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = ${formatShape(own)} source.shape = ${formatShape(other)}`,
+        );
   }
 }
 
@@ -427,7 +453,20 @@ export const index_fill: IndexFillOp = defineOp("index_fill", "input, dim, index
     const out = writable(input);
     const shape = asVector(out).shape.with(d, index.numel());
     const one = value instanceof Tensor ? copyOf(value, input.dtype) : filled([], value, input.dtype, input.device);
-    writeAlong("index_fill", out, d, index, alias(one, shape, shape.map(() => 0), 0), "set", true);
+    writeAlong(
+      "index_fill",
+      out,
+      d,
+      index,
+      alias(
+        one,
+        shape,
+        shape.map(() => 0),
+        0,
+      ),
+      "set",
+      true,
+    );
     return out;
   },
   backward(ctx, g: Tensor) {
@@ -442,19 +481,24 @@ type IndexReduceOp = IndexedOp<
   Both
 >;
 
-export const index_reduce: IndexReduceOp = composite("index_reduce", "input, dim, index, source, reduce, *, include_self=True", {
-  doc: "A copy of input folded (prod, mean, amax, amin) with source at the positions of index along dim.",
-  inplace: true,
-}, (input: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, include_self: boolean) => {
-  const d = normalizeDim("index_reduce", dim, input.ndim);
-  checkSource("index_reduce", input, d, index, source);
-  if (!(reduce in COMBINE) || reduce === "sum") {
-    throw new RuntimeError(`index_reduce: reduce argument must be either prod, mean, amax or amin, got ${reduce}`);
-  }
-  const at = toInt64("index_reduce", index);
-  const full = source.ndim === 0 ? at.reshape([]) : along(at, d, source.shape);
-  return fold_primitive(input, d, full, source, reduce, include_self, "index_reduce");
-});
+export const index_reduce: IndexReduceOp = composite(
+  "index_reduce",
+  "input, dim, index, source, reduce, *, include_self=True",
+  {
+    doc: "A copy of input folded (prod, mean, amax, amin) with source at the positions of index along dim.",
+    inplace: true,
+  },
+  (input: Tensor, dim: number, index: Tensor, source: Tensor, reduce: string, include_self: boolean) => {
+    const d = normalizeDim("index_reduce", dim, input.ndim);
+    checkSource("index_reduce", input, d, index, source);
+    if (!(reduce in COMBINE) || reduce === "sum") {
+      throw new RuntimeError(`index_reduce: reduce argument must be either prod, mean, amax or amin, got ${reduce}`);
+    }
+    const at = toInt64("index_reduce", index);
+    const full = source.ndim === 0 ? at.reshape([]) : along(at, d, source.shape);
+    return fold_primitive(input, d, full, source, reduce, include_self, "index_reduce");
+  },
+);
 
 // Positions in the flat tensor
 
@@ -492,10 +536,14 @@ export const put: PutOp = defineOp("put", "input, index, source, accumulate=Fals
     checkFlat("put", index);
     checkTensor("put", "source", source);
     if (source.dtype !== input.dtype) {
-      throw new RuntimeError(`put: self and source expected to have the same dtype, but got self.dtype = ${input.dtype} and source.dtype = ${source.dtype}`);
+      throw new RuntimeError(
+        `put: self and source expected to have the same dtype, but got self.dtype = ${input.dtype} and source.dtype = ${source.dtype}`,
+      );
     }
     if (index.numel() !== source.numel()) {
-      throw new RuntimeError(`put: source and index must have the same number of elements, got ${source.numel()} and ${index.numel()}`);
+      throw new RuntimeError(
+        `put: source and index must have the same number of elements, got ${source.numel()} and ${index.numel()}`,
+      );
     }
     ctx.save(index);
     ctx.state = { accumulate, shape: source.shape };
@@ -526,19 +574,24 @@ export const put: PutOp = defineOp("put", "input, index, source, accumulate=Fals
 
 type TakeAlongOp = IndexedOp<Args<[{ indices: Tensor }, { dim?: number | null }]>>;
 
-export const take_along_dim: TakeAlongOp = composite("take_along_dim", "input, indices, dim=None", {
-  doc: "gather with broadcasting, for the positions that argmax and argsort give.",
-}, (input: Tensor, indices: Tensor, dim: number | null) => {
-  checkTensor("take_along_dim", "indices", indices);
-  if (dim === null) return input.reshape([-1]).gather(0, indices.reshape([-1]));
-  if (input.ndim !== indices.ndim) {
-    throw new RuntimeError(
-      `take_along_dim: input and indices should have the same number of dimensions, but got ${input.ndim} dimensions for input, and ${indices.ndim} dimensions for indices`,
-    );
-  }
-  const d = normalizeDim("take_along_dim", dim, input.ndim);
-  if (input.ndim === 0) return input.gather(0, indices);
-  const common = broadcastShapes("take_along_dim", input.shape.with(d, 1), indices.shape.with(d, 1));
-  const x = input.expand(common.with(d, input.shape[d]!));
-  return x.gather(d, indices.expand(common.with(d, indices.shape[d]!)));
-});
+export const take_along_dim: TakeAlongOp = composite(
+  "take_along_dim",
+  "input, indices, dim=None",
+  {
+    doc: "gather with broadcasting, for the positions that argmax and argsort give.",
+  },
+  (input: Tensor, indices: Tensor, dim: number | null) => {
+    checkTensor("take_along_dim", "indices", indices);
+    if (dim === null) return input.reshape([-1]).gather(0, indices.reshape([-1]));
+    if (input.ndim !== indices.ndim) {
+      throw new RuntimeError(
+        `take_along_dim: input and indices should have the same number of dimensions, but got ${input.ndim} dimensions for input, and ${indices.ndim} dimensions for indices`,
+      );
+    }
+    const d = normalizeDim("take_along_dim", dim, input.ndim);
+    if (input.ndim === 0) return input.gather(0, indices);
+    const common = broadcastShapes("take_along_dim", input.shape.with(d, 1), indices.shape.with(d, 1));
+    const x = input.expand(common.with(d, input.shape[d]!));
+    return x.gather(d, indices.expand(common.with(d, indices.shape[d]!)));
+  },
+);

@@ -8,14 +8,19 @@ import * as compare from "./compare.ts";
 import * as complex from "./complex.ts";
 import * as convert from "./convert.ts";
 import * as creation from "./creation.ts";
+import * as creation_more from "./creation_more.ts";
 import * as extrema from "./extrema.ts";
 import * as fill from "./fill.ts";
+import * as linalg from "./linalg.ts";
+import * as einsum from "./einsum.ts";
+import * as matmul from "./matmul.ts";
 import * as math from "./math.ts";
 import * as math_binary from "./math_binary.ts";
 import * as operators from "./operators.ts";
 import * as predicates from "./predicates.ts";
 import * as indexing from "./indexing.ts";
 import { install } from "./install.ts";
+import * as random from "./random.ts";
 import * as reduction from "./reduction.ts";
 import * as special from "./special.ts";
 import * as gathering from "./gathering.ts";
@@ -23,6 +28,7 @@ import * as joining from "./joining.ts";
 import * as repeating from "./repeating.ts";
 import * as triangles from "./triangles.ts";
 import * as view_forms from "./view_forms.ts";
+import * as window_functions from "./window_functions.ts";
 import * as windows from "./windows.ts";
 import * as views from "./views.ts";
 
@@ -36,12 +42,15 @@ declare module "../core/tensor.ts" {
       Methods<typeof complex>,
       Methods<typeof convert>,
       Methods<typeof creation>,
+      Methods<typeof creation_more>,
       Methods<typeof extrema>,
       Methods<typeof fill>,
       Methods<typeof math>,
+      Methods<typeof matmul>,
       Methods<typeof math_binary>,
       Methods<typeof operators>,
       Methods<typeof predicates>,
+      Methods<typeof random>,
       Methods<typeof reduction>,
       Methods<Pick<typeof special, "i0">>,
       Methods<typeof gathering>,
@@ -50,6 +59,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof repeating>,
       Methods<typeof triangles>,
       Methods<typeof view_forms>,
+      Methods<typeof window_functions>,
       Methods<typeof windows>,
       Methods<typeof views> {}
 }
@@ -61,11 +71,15 @@ for (const family of [
   complex,
   convert,
   creation,
+  creation_more,
   extrema,
   fill,
+  einsum,
+  matmul,
   math,
   math_binary,
   predicates,
+  random,
   reduction,
   gathering,
   indexing,
@@ -73,12 +87,14 @@ for (const family of [
   repeating,
   triangles,
   view_forms,
+  window_functions,
   windows,
   views,
 ])
   install(family);
 for (const methods of [casts, operators]) install(methods, "Tensor");
 install(special, "special");
+install(linalg, "linalg");
 
 export * from "./arithmetic.ts";
 export * from "./bitwise.ts";
@@ -86,11 +102,15 @@ export * from "./compare.ts";
 export * from "./complex.ts";
 export * from "./convert.ts";
 export * from "./creation.ts";
+export * from "./creation_more.ts";
 export * from "./extrema.ts";
 export * from "./fill.ts";
+export * from "./einsum.ts";
+export * from "./matmul.ts";
 export * from "./math.ts";
 export * from "./math_binary.ts";
 export * from "./predicates.ts";
+export * from "./random.ts";
 export * from "./reduction.ts";
 export * from "./gathering.ts";
 export * from "./indexing.ts";
@@ -98,7 +118,10 @@ export * from "./joining.ts";
 export * from "./repeating.ts";
 export * from "./triangles.ts";
 export * from "./view_forms.ts";
+export * from "./window_functions.ts";
 export * from "./windows.ts";
 export * from "./views.ts";
 export { i0 } from "./special.ts";
+export * as linalg from "./linalg.ts";
+export * as signal from "./signal/index.ts";
 export { registry } from "./install.ts";

@@ -32,8 +32,7 @@ type NestedIndex = number | boolean | readonly NestedIndex[];
 export type IndexItem = number | bigint | boolean | null | "..." | Slice | Tensor | readonly NestedIndex[];
 type Indices = readonly (Tensor | null)[];
 
-const isInteger = (t: Tensor): boolean =>
-  t.dtype === int64 || t.dtype === int32 || t.dtype === int16 || t.dtype === int8;
+const isInteger = (t: Tensor): boolean => t.dtype === int64 || t.dtype === int32 || t.dtype === int16 || t.dtype === int8;
 const isMask = (t: Tensor): boolean => t.dtype === bool || t.dtype === uint8;
 
 /** Dimensions that an item uses up. */
@@ -69,7 +68,8 @@ function resolve(input: Tensor, items: readonly unknown[]): { view: Tensor; indi
   if (used > input.ndim) {
     throw new IndexError(`index: too many indices for tensor of dimension ${input.ndim}: got ${used}`);
   }
-  if (parts.filter((p) => p === "...").length > 1) throw new IndexError('index: an index can only have a single ellipsis ("...")');
+  if (parts.filter((p) => p === "...").length > 1)
+    throw new IndexError('index: an index can only have a single ellipsis ("...")');
   let view = input;
   let dim = 0;
   let indexed = false;
@@ -242,7 +242,8 @@ function checkValues(name: string, self: Tensor, values: Tensor): void {
 
 /** The tensors of index_put's own form, with masks turned into positions. */
 function positions(indices: unknown): Tensor[] {
-  if (!Array.isArray(indices)) throw new TypeError(`index_put: argument 'indices' must be an array of Tensors, not ${describe(indices)}`);
+  if (!Array.isArray(indices))
+    throw new TypeError(`index_put: argument 'indices' must be an array of Tensors, not ${describe(indices)}`);
   return indices.flatMap((item): Tensor[] => {
     if (!(item instanceof Tensor)) throw new TypeError(`index_put: indices must be Tensors, got ${describe(item)}`);
     return isMask(item) ? (item.nonzero({ as_tuple: true }) as unknown as Tensor[]) : [item];
@@ -255,14 +256,19 @@ type IndexPutOp = Op<
   "method"
 >;
 
-export const index_put: IndexPutOp = composite("index_put", "input, indices, values, accumulate=False", {
-  doc: "A copy of input with values written (or added) at the positions of index tensors, one per leading dimension.",
-}, (input: Tensor, indices: readonly Tensor[], values: Tensor, accumulate: boolean) => {
-  const at = positions(indices);
-  if (at.length === 0) return accumulate ? input.add(values) : values.expand(input.shape).clone();
-  checkValues("index_put", input, values);
-  return put_tensors(input, at, values, accumulate);
-});
+export const index_put: IndexPutOp = composite(
+  "index_put",
+  "input, indices, values, accumulate=False",
+  {
+    doc: "A copy of input with values written (or added) at the positions of index tensors, one per leading dimension.",
+  },
+  (input: Tensor, indices: readonly Tensor[], values: Tensor, accumulate: boolean) => {
+    const at = positions(indices);
+    if (at.length === 0) return accumulate ? input.add(values) : values.expand(input.shape).clone();
+    checkValues("index_put", input, values);
+    return put_tensors(input, at, values, accumulate);
+  },
+);
 
 type IndexPutInPlaceOp = Op<
   [self: Tensor, ...Args<[{ items: readonly IndexItem[] | IndexItem }, { value: Operand }, { accumulate?: boolean }]>],
@@ -270,40 +276,45 @@ type IndexPutInPlaceOp = Op<
   "method"
 >;
 
-export const index_put_: IndexPutInPlaceOp = composite("index_put_", "self, items, value, accumulate=False", {
-  doc: "self[items] = value, or += with accumulate. The items are those of index().",
-}, (self: Tensor, items: readonly IndexItem[] | IndexItem, value: Operand, accumulate: boolean) => {
-  const list = Array.isArray(items) ? (items as readonly IndexItem[]) : [items as IndexItem];
-  const [only] = list;
-  if (list.length === 1 && only instanceof Tensor && only.dtype === bool && !(value instanceof Tensor && value.ndim > 0)) {
-    const mask = only.reshape([...only.shape, ...new Array<number>(Math.max(self.ndim - only.ndim, 0)).fill(1)]);
-    // One number wherever a mask holds: elementwise, without looking for positions.
-    if (!accumulate && sameShape(only.shape, self.shape.slice(0, only.ndim))) return self.masked_fill_(mask, value);
-  }
-  const resolved = resolve(self, list);
-  const { indices, indexed } = resolved;
-  // A view also of the whole, so that the old values get a gradient, which is zero.
-  const view = resolved.view === self && is_grad_enabled() && self.requires_grad ? self.view(self.shape) : resolved.view;
-  if (!indexed) {
-    const src = value instanceof Tensor ? stripped(value, view.ndim) : value;
-    if (accumulate) view.add_(src);
-    else if (src instanceof Tensor) view.copy_(src);
-    else view.fill_(src);
+export const index_put_: IndexPutInPlaceOp = composite(
+  "index_put_",
+  "self, items, value, accumulate=False",
+  {
+    doc: "self[items] = value, or += with accumulate. The items are those of index().",
+  },
+  (self: Tensor, items: readonly IndexItem[] | IndexItem, value: Operand, accumulate: boolean) => {
+    const list = Array.isArray(items) ? (items as readonly IndexItem[]) : [items as IndexItem];
+    const [only] = list;
+    if (list.length === 1 && only instanceof Tensor && only.dtype === bool && !(value instanceof Tensor && value.ndim > 0)) {
+      const mask = only.reshape([...only.shape, ...new Array<number>(Math.max(self.ndim - only.ndim, 0)).fill(1)]);
+      // One number wherever a mask holds: elementwise, without looking for positions.
+      if (!accumulate && sameShape(only.shape, self.shape.slice(0, only.ndim))) return self.masked_fill_(mask, value);
+    }
+    const resolved = resolve(self, list);
+    const { indices, indexed } = resolved;
+    // A view also of the whole, so that the old values get a gradient, which is zero.
+    const view = resolved.view === self && is_grad_enabled() && self.requires_grad ? self.view(self.shape) : resolved.view;
+    if (!indexed) {
+      const src = value instanceof Tensor ? stripped(value, view.ndim) : value;
+      if (accumulate) view.add_(src);
+      else if (src instanceof Tensor) view.copy_(src);
+      else view.fill_(src);
+      return self;
+    }
+    const values = value instanceof Tensor ? value : filled([], value, self.dtype, self.device);
+    checkValues("index_put_", self, values);
+    const buffer = view._storage.materialize();
+    const recording = is_grad_enabled() && (self.requires_grad || values.requires_grad);
+    if (recording || buffer.readers > 0 || values._storage === view._storage) {
+      updateInPlace("index_put_", view, (old) => put_tensors(old, indices, values, accumulate));
+    } else {
+      checkWritable("index_put_", view);
+      scatterInto(view, indices, values, accumulate);
+      view._storage.version++;
+    }
     return self;
-  }
-  const values = value instanceof Tensor ? value : filled([], value, self.dtype, self.device);
-  checkValues("index_put_", self, values);
-  const buffer = view._storage.materialize();
-  const recording = is_grad_enabled() && (self.requires_grad || values.requires_grad);
-  if (recording || buffer.readers > 0 || values._storage === view._storage) {
-    updateInPlace("index_put_", view, (old) => put_tensors(old, indices, values, accumulate));
-  } else {
-    checkWritable("index_put_", view);
-    scatterInto(view, indices, values, accumulate);
-    view._storage.version++;
-  }
-  return self;
-});
+  },
+);
 
 /** Without leading dimensions of size 1 beyond n: they may be there in what is assigned. */
 function stripped(value: Tensor, n: number): Tensor {
@@ -317,7 +328,9 @@ function parseItems(text: string): IndexItem[] {
   const parts = text.split(/,(?![^[]*\])/).map((s) => s.trim());
   if (parts.at(-1) === "") parts.pop();
   const fail = (part: string): never => {
-    throw new ValueError(`at: cannot read "${part}" in the index "${text}"; expected integers, slices, "...", None, True, False or lists`);
+    throw new ValueError(
+      `at: cannot read "${part}" in the index "${text}"; expected integers, slices, "...", None, True, False or lists`,
+    );
   };
   const number = (s: string, part: string): number => (/^[+-]?\d+$/.test(s) ? Number(s) : fail(part));
   return parts.map((part): IndexItem => {
@@ -366,12 +379,17 @@ Object.assign(Tensor.prototype, {
 
 type NonzeroOp = Op<[input: Tensor, ...Args<[], { as_tuple?: boolean }>], Tensor, "method">;
 
-export const nonzero: NonzeroOp = composite("nonzero", "input, *, as_tuple=False", {
-  doc: "Positions of the elements that are not zero, a row each; or one vector per dimension.",
-}, (input: Tensor, as_tuple: boolean) => {
-  if (as_tuple) return rowsOf(input.ndim === 0 ? input.reshape([1]) : input).unbind(1) as unknown as Tensor;
-  return rowsOf(input);
-});
+export const nonzero: NonzeroOp = composite(
+  "nonzero",
+  "input, *, as_tuple=False",
+  {
+    doc: "Positions of the elements that are not zero, a row each; or one vector per dimension.",
+  },
+  (input: Tensor, as_tuple: boolean) => {
+    if (as_tuple) return rowsOf(input.ndim === 0 ? input.reshape([1]) : input).unbind(1) as unknown as Tensor;
+    return rowsOf(input);
+  },
+);
 
 function rowsOf(input: Tensor): Tensor {
   const { device } = input;
@@ -385,21 +403,31 @@ function rowsOf(input: Tensor): Tensor {
   return out;
 }
 
-export const argwhere: Op<[input: Tensor], Tensor, "method"> = composite("argwhere", "input", {
-  doc: "Positions of the elements that are not zero, a row each.",
-}, (input: Tensor) => rowsOf(input));
+export const argwhere: Op<[input: Tensor], Tensor, "method"> = composite(
+  "argwhere",
+  "input",
+  {
+    doc: "Positions of the elements that are not zero, a row each.",
+  },
+  (input: Tensor) => rowsOf(input),
+);
 
 type StaticOp = Op<[input: Tensor, ...Args<[], { size: number; fill_value?: number }>], Tensor, "method">;
 
-export const nonzero_static: StaticOp = composite("nonzero_static", "input, *, size, fill_value=-1", {
-  doc: "nonzero cut or filled up to `size` rows.",
-}, (input: Tensor, size: number, fill_value: number) => {
-  if (size < 0) throw new RuntimeError(`nonzero_static: 'size' must be an non-negative integer, got ${size}`);
-  const rows = rowsOf(input);
-  const out = filled([size, input.ndim], fill_value, int64, input.device);
-  const n = Math.min(size, rows.shape[0]!);
-  return out.slice_scatter(rows.slice(0, 0, n), 0, 0, n);
-});
+export const nonzero_static: StaticOp = composite(
+  "nonzero_static",
+  "input, *, size, fill_value=-1",
+  {
+    doc: "nonzero cut or filled up to `size` rows.",
+  },
+  (input: Tensor, size: number, fill_value: number) => {
+    if (size < 0) throw new RuntimeError(`nonzero_static: 'size' must be an non-negative integer, got ${size}`);
+    const rows = rowsOf(input);
+    const out = filled([size, input.ndim], fill_value, int64, input.device);
+    const n = Math.min(size, rows.shape[0]!);
+    return out.slice_scatter(rows.slice(0, 0, n), 0, 0, n);
+  },
+);
 
 function checkMask(op: string, mask: unknown): asserts mask is Tensor {
   if (!(mask instanceof Tensor)) throw new TypeError(`${op}: argument 'mask' must be Tensor, not ${describe(mask)}`);
@@ -420,38 +448,53 @@ export const masked_select: Op<[input: Tensor, ...Args<[{ mask: Tensor }]>], Ten
 
 type MaskedScatterOp = Op<[input: Tensor, ...Args<[{ mask: Tensor }, { source: Tensor }]>], Tensor, "method" | "inplace">;
 
-export const masked_scatter: MaskedScatterOp = composite("masked_scatter", "input, mask, source", {
-  doc: "A copy of input whose elements where mask holds are the first of source, in order.",
-  inplace: true,
-}, (input: Tensor, mask: Tensor, source: Tensor) => {
-  checkMask("masked_scatter", mask);
-  if (source.dtype !== input.dtype) {
-    throw new RuntimeError(`masked_scatter: expected self and source to have same dtypes but got ${input.dtype} and ${source.dtype}`);
-  }
-  const shape = broadcastShapes("masked_scatter", input.shape, mask.shape);
-  const [x, m] = shape.length === 0 ? [input.reshape([1]), mask.reshape([1])] : [input.expand(shape), mask.expand(shape)];
-  const at = m.nonzero({ as_tuple: true }) as unknown as Tensor[];
-  const n = at[0]!.numel();
-  if (n > source.numel()) {
-    throw new RuntimeError(`masked_scatter: expected number of elements in source (${source.numel()}) >= number of ones in mask (${n})`);
-  }
-  return put_tensors(x, at, source.reshape([-1]).slice(0, 0, n), false).reshape(shape);
-});
+export const masked_scatter: MaskedScatterOp = composite(
+  "masked_scatter",
+  "input, mask, source",
+  {
+    doc: "A copy of input whose elements where mask holds are the first of source, in order.",
+    inplace: true,
+  },
+  (input: Tensor, mask: Tensor, source: Tensor) => {
+    checkMask("masked_scatter", mask);
+    if (source.dtype !== input.dtype) {
+      throw new RuntimeError(
+        `masked_scatter: expected self and source to have same dtypes but got ${input.dtype} and ${source.dtype}`,
+      );
+    }
+    const shape = broadcastShapes("masked_scatter", input.shape, mask.shape);
+    const [x, m] = shape.length === 0 ? [input.reshape([1]), mask.reshape([1])] : [input.expand(shape), mask.expand(shape)];
+    const at = m.nonzero({ as_tuple: true }) as unknown as Tensor[];
+    const n = at[0]!.numel();
+    if (n > source.numel()) {
+      throw new RuntimeError(
+        `masked_scatter: expected number of elements in source (${source.numel()}) >= number of ones in mask (${n})`,
+      );
+    }
+    return put_tensors(x, at, source.reshape([-1]).slice(0, 0, n), false).reshape(shape);
+  },
+);
 
 type UnravelOp = Op<[indices: Tensor, shape: number | bigint | readonly (number | bigint)[]], Tensor[]>;
 
-export const unravel_index: UnravelOp = composite("unravel_index", "indices, shape", {
-  doc: "Coordinates in `shape` of positions in its flat form.",
-}, (indices: Tensor, shape: Scalar | readonly (number | bigint)[]) => {
-  const sizes = (Array.isArray(shape) ? shape : [shape]) as readonly (number | bigint)[];
-  if (!isInteger(indices) && indices.dtype !== uint8) throw new ValueError(`unravel_index: expected 'indices' to be an integer tensor, got ${indices.dtype}`);
-  if (sizes.some((n) => n < 0)) throw new ValueError(`unravel_index: 'shape' cannot have negative values, got ${sizes.join(", ")}`);
-  const out: Tensor[] = [];
-  let rest = indices.to(int64);
-  for (const n of [...sizes].reverse()) {
-    out.unshift(rest.remainder(n));
-    rest = rest.floor_divide(n);
-  }
-  return out;
-});
-
+export const unravel_index: UnravelOp = composite(
+  "unravel_index",
+  "indices, shape",
+  {
+    doc: "Coordinates in `shape` of positions in its flat form.",
+  },
+  (indices: Tensor, shape: Scalar | readonly (number | bigint)[]) => {
+    const sizes = (Array.isArray(shape) ? shape : [shape]) as readonly (number | bigint)[];
+    if (!isInteger(indices) && indices.dtype !== uint8)
+      throw new ValueError(`unravel_index: expected 'indices' to be an integer tensor, got ${indices.dtype}`);
+    if (sizes.some((n) => n < 0))
+      throw new ValueError(`unravel_index: 'shape' cannot have negative values, got ${sizes.join(", ")}`);
+    const out: Tensor[] = [];
+    let rest = indices.to(int64);
+    for (const n of [...sizes].reverse()) {
+      out.unshift(rest.remainder(n));
+      rest = rest.floor_divide(n);
+    }
+    return out;
+  },
+);

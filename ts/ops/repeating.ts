@@ -3,7 +3,7 @@
 import { int32, int64 } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { formatShape, normalizeDim, normalizeDims, type Shape } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
+import type { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
 import type { Args } from "../engine/signature.ts";
 import { arange, filled, tensor } from "./creation.ts";
@@ -24,20 +24,33 @@ function repeated(op: string, input: Tensor, repeats: Shape): Tensor {
   const own = [...new Array<number>(pad).fill(1), ...input.shape];
   const wide = own.flatMap((n) => [1, n]);
   const target = own.flatMap((n, d) => [repeats[d]!, n]);
-  const out = input.reshape(wide).expand(target).reshape(own.map((n, d) => n * repeats[d]!));
+  const out = input
+    .reshape(wide)
+    .expand(target)
+    .reshape(own.map((n, d) => n * repeats[d]!));
   return repeats.every((n) => n === 1) ? out.clone() : out;
 }
 
-export const repeat: UnaryForm<ShapeArgs> = composite("repeat", "input, *repeats", {
-  doc: "Copies of input along each dimension, new ones in front.",
-}, (input: Tensor, repeats: Shape) => repeated("repeat", input, repeats));
+export const repeat: UnaryForm<ShapeArgs> = composite(
+  "repeat",
+  "input, *repeats",
+  {
+    doc: "Copies of input along each dimension, new ones in front.",
+  },
+  (input: Tensor, repeats: Shape) => repeated("repeat", input, repeats),
+);
 
-export const tile: UnaryForm<ShapeArgs> = composite("tile", "input, *dims", {
-  doc: "As repeat; missing leading counts are 1.",
-}, (input: Tensor, dims: Shape) => {
-  const counts = [...new Array<number>(Math.max(input.ndim - dims.length, 0)).fill(1), ...dims];
-  return repeated("tile", input, counts);
-});
+export const tile: UnaryForm<ShapeArgs> = composite(
+  "tile",
+  "input, *dims",
+  {
+    doc: "As repeat; missing leading counts are 1.",
+  },
+  (input: Tensor, dims: Shape) => {
+    const counts = [...new Array<number>(Math.max(input.ndim - dims.length, 0)).fill(1), ...dims];
+    return repeated("tile", input, counts);
+  },
+);
 
 type InterleaveOp = Op<
   [input: Tensor, ...Args<[{ repeats?: number | Tensor }, { dim?: number | null }], { output_size?: number | null }>],
@@ -56,7 +69,10 @@ export const repeat_interleave: InterleaveOp = composite(
     if (typeof repeats === "number") {
       if (repeats < 0) throw new RuntimeError(`repeat_interleave: repeats must be non-negative, got ${repeats}`);
       const shape = [...x.shape.slice(0, d + 1), repeats, ...x.shape.slice(d + 1)];
-      return x.unsqueeze(d + 1).expand(shape).flatten(d, d + 1);
+      return x
+        .unsqueeze(d + 1)
+        .expand(shape)
+        .flatten(d, d + 1);
     }
     const n = x.shape[d] ?? 1;
     if (repeats.ndim > 1 || (repeats.numel() !== n && repeats.numel() !== 1)) {
@@ -90,18 +106,23 @@ function positions(repeats: Tensor, output_size: number | null): Tensor {
   return fromArray(out, repeats);
 }
 
-export const roll: UnaryForm<Args<[{ shifts: Dims }, { dims?: Dims | null }]>> = composite("roll", "input, shifts, dims=None", {
-  doc: "Elements moved along dims; those that fall off come in at the other end.",
-}, (input: Tensor, shifts: Dims, dims: Dims | null) => {
-  const by = typeof shifts === "number" ? [shifts] : shifts;
-  const along = dims === null ? [] : typeof dims === "number" ? [dims] : dims;
-  if (by.length === 0) throw new RuntimeError("roll: `shifts` required");
-  if (along.length === 0 && by.length === 1) return rolled(input.reshape([-1]), by[0]!, 0).view(input.shape);
-  if (by.length !== along.length) {
-    throw new RuntimeError(`roll: shifts and dimensions must align. shifts: ${by.length}, dims:${along.length}`);
-  }
-  return along.reduce((x, dim, i) => rolled(x, by[i]!, normalizeDim("roll", dim, input.ndim)), input);
-});
+export const roll: UnaryForm<Args<[{ shifts: Dims }, { dims?: Dims | null }]>> = composite(
+  "roll",
+  "input, shifts, dims=None",
+  {
+    doc: "Elements moved along dims; those that fall off come in at the other end.",
+  },
+  (input: Tensor, shifts: Dims, dims: Dims | null) => {
+    const by = typeof shifts === "number" ? [shifts] : shifts;
+    const along = dims === null ? [] : typeof dims === "number" ? [dims] : dims;
+    if (by.length === 0) throw new RuntimeError("roll: `shifts` required");
+    if (along.length === 0 && by.length === 1) return rolled(input.reshape([-1]), by[0]!, 0).view(input.shape);
+    if (by.length !== along.length) {
+      throw new RuntimeError(`roll: shifts and dimensions must align. shifts: ${by.length}, dims:${along.length}`);
+    }
+    return along.reduce((x, dim, i) => rolled(x, by[i]!, normalizeDim("roll", dim, input.ndim)), input);
+  },
+);
 
 function rolled(x: Tensor, shift: number, d: number): Tensor {
   if (x.ndim === 0) return x.clone();
@@ -136,30 +157,35 @@ export const flipud: UnaryForm<[]> = composite("flipud", "input", { doc: "Rows i
   return input.flip([0]);
 });
 
-export const rot90: UnaryForm<Args<[{ k?: number }, { dims?: readonly number[] }]>> = composite("rot90", "input, k=1, dims=[0,1]", {
-  doc: "Rotated by k quarter turns in the plane of two dimensions, from the first towards the second.",
-}, (input: Tensor, k: number, dims: readonly number[]) => {
-  if (dims.length !== 2) throw new RuntimeError(`rot90: expected total rotation dims == 2, but got dims = ${dims.length}`);
-  if (input.ndim < 2) throw new RuntimeError(`rot90: expected total dims >= 2, but got total dims = ${input.ndim}`);
-  const [a, b] = dims as [number, number];
-  const n = input.ndim;
-  if (a === b || Math.abs(a - b) === n) {
-    throw new RuntimeError(`rot90: expected rotation dims to be different, but got dim0 = ${a} and dim1 = ${b}`);
-  }
-  for (const d of dims) {
-    if (d < -n || d >= n) throw new RuntimeError(`rot90: Rotation dim out of range, got ${d} for ${n} dims`);
-  }
-  switch (((k % 4) + 4) % 4) {
-    case 1:
-      return input.flip([b]).transpose(a, b);
-    case 2:
-      return input.flip([a, b]);
-    case 3:
-      return input.flip([a]).transpose(a, b);
-    default:
-      return input.clone();
-  }
-});
+export const rot90: UnaryForm<Args<[{ k?: number }, { dims?: readonly number[] }]>> = composite(
+  "rot90",
+  "input, k=1, dims=[0,1]",
+  {
+    doc: "Rotated by k quarter turns in the plane of two dimensions, from the first towards the second.",
+  },
+  (input: Tensor, k: number, dims: readonly number[]) => {
+    if (dims.length !== 2) throw new RuntimeError(`rot90: expected total rotation dims == 2, but got dims = ${dims.length}`);
+    if (input.ndim < 2) throw new RuntimeError(`rot90: expected total dims >= 2, but got total dims = ${input.ndim}`);
+    const [a, b] = dims as [number, number];
+    const n = input.ndim;
+    if (a === b || Math.abs(a - b) === n) {
+      throw new RuntimeError(`rot90: expected rotation dims to be different, but got dim0 = ${a} and dim1 = ${b}`);
+    }
+    for (const d of dims) {
+      if (d < -n || d >= n) throw new RuntimeError(`rot90: Rotation dim out of range, got ${d} for ${n} dims`);
+    }
+    switch (((k % 4) + 4) % 4) {
+      case 1:
+        return input.flip([b]).transpose(a, b);
+      case 2:
+        return input.flip([a, b]);
+      case 3:
+        return input.flip([a]).transpose(a, b);
+      default:
+        return input.clone();
+    }
+  },
+);
 
 export const combinations: UnaryForm<Args<[{ r?: number }, { with_replacement?: boolean }]>> = composite(
   "combinations",
@@ -195,14 +221,18 @@ function fromArray(values: BigInt64Array, like: Tensor): Tensor {
 
 type KronOp = UnaryForm<Args<[{ other: Tensor }]>>;
 
-export const kron: KronOp = composite("kron", "input, other", {
-  doc: "The Kronecker product.",
-}, (input: Tensor, other: Tensor) => {
-  const n = Math.max(input.ndim, other.ndim);
-  const sizes = (t: Tensor): number[] => [...new Array<number>(n - t.ndim).fill(1), ...t.shape];
-  const [a, b] = [sizes(input), sizes(other)];
-  const left = input.reshape(a.flatMap((m) => [m, 1]));
-  const right = other.reshape(b.flatMap((m) => [1, m]));
-  return left.mul(right).reshape(a.map((m, d) => m * b[d]!));
-});
-
+export const kron: KronOp = composite(
+  "kron",
+  "input, other",
+  {
+    doc: "The Kronecker product.",
+  },
+  (input: Tensor, other: Tensor) => {
+    const n = Math.max(input.ndim, other.ndim);
+    const sizes = (t: Tensor): number[] => [...new Array<number>(n - t.ndim).fill(1), ...t.shape];
+    const [a, b] = [sizes(input), sizes(other)];
+    const left = input.reshape(a.flatMap((m) => [m, 1]));
+    const right = other.reshape(b.flatMap((m) => [1, m]));
+    return left.mul(right).reshape(a.map((m, d) => m * b[d]!));
+  },
+);

@@ -31,21 +31,29 @@ export const triu: TriangleOp = triangle("triu", "The upper triangle of matrices
 type IndicesOp = Op<[...Args<[{ row: number }, { col: number }, { offset?: number }], TensorOptions>], Tensor>;
 
 function indices(name: string, lower: boolean): IndicesOp {
-  return composite(name, "row, col, offset=0, *, dtype=None, device=None, layout=None", {
-    doc: `Rows and columns of the elements that ${lower ? "tril" : "triu"} keeps.`,
-  }, (row: number, col: number, offset: number, dtype: DType | null, device: string | null) => {
-    if (row < 0 || col < 0) throw new RuntimeError(`${name}: row and col must be non-negative, got ${row} and ${col}`);
-    const [rows, columns]: [number[], number[]] = [[], []];
-    for (let r = 0; r < row; r++) {
-      const from = lower ? 0 : Math.max(r + offset, 0);
-      const to = lower ? Math.min(r + offset + 1, col) : col;
-      for (let c = from; c < to; c++) {
-        rows.push(r);
-        columns.push(c);
+  return composite(
+    name,
+    "row, col, offset=0, *, dtype=None, device=None, layout=None",
+    {
+      doc: `Rows and columns of the elements that ${lower ? "tril" : "triu"} keeps.`,
+    },
+    (row: number, col: number, offset: number, dtype: DType | null, device: string | null) => {
+      if (row < 0 || col < 0) throw new RuntimeError(`${name}: row and col must be non-negative, got ${row} and ${col}`);
+      const [rows, columns]: [number[], number[]] = [[], []];
+      for (let r = 0; r < row; r++) {
+        const from = lower ? 0 : Math.max(r + offset, 0);
+        const to = lower ? Math.min(r + offset + 1, col) : col;
+        for (let c = from; c < to; c++) {
+          rows.push(r);
+          columns.push(c);
+        }
       }
-    }
-    return tensor(BigInt64Array.from([...rows, ...columns], BigInt), { dtype: dtype ?? int64, device }).reshape([2, rows.length]);
-  });
+      return tensor(BigInt64Array.from([...rows, ...columns], BigInt), { dtype: dtype ?? int64, device }).reshape([
+        2,
+        rows.length,
+      ]);
+    },
+  );
 }
 
 export const tril_indices: IndicesOp = indices("tril_indices", true);
@@ -67,35 +75,50 @@ export const diag_embed: MatrixOp<Args<[{ offset?: number }, { dim1?: number }, 
   },
 );
 
-export const diag: MatrixOp<Args<[{ diagonal?: number }]>> = composite("diag", "input, diagonal=0", {
-  doc: "A matrix with a vector on its diagonal, or the diagonal of a matrix.",
-}, (input: Tensor, diagonal: number) => {
-  if (input.ndim === 1) return diag_embed(input, diagonal);
-  if (input.ndim === 2) return input.diagonal(diagonal).clone();
-  throw new RuntimeError(`diag: Supports 1D or 2D tensors. Got ${input.ndim}D`);
-});
+export const diag: MatrixOp<Args<[{ diagonal?: number }]>> = composite(
+  "diag",
+  "input, diagonal=0",
+  {
+    doc: "A matrix with a vector on its diagonal, or the diagonal of a matrix.",
+  },
+  (input: Tensor, diagonal: number) => {
+    if (input.ndim === 1) return diag_embed(input, diagonal);
+    if (input.ndim === 2) return input.diagonal(diagonal).clone();
+    throw new RuntimeError(`diag: Supports 1D or 2D tensors. Got ${input.ndim}D`);
+  },
+);
 
-export const diagflat: MatrixOp<Args<[{ offset?: number }]>> = composite("diagflat", "input, offset=0", {
-  doc: "A matrix with all of input's elements on a diagonal.",
-}, (input: Tensor, offset: number) => diag_embed(input.reshape([-1]), offset));
+export const diagflat: MatrixOp<Args<[{ offset?: number }]>> = composite(
+  "diagflat",
+  "input, offset=0",
+  {
+    doc: "A matrix with all of input's elements on a diagonal.",
+  },
+  (input: Tensor, offset: number) => diag_embed(input.reshape([-1]), offset),
+);
 
 type FillDiagonalOp = Op<[self: Tensor, ...Args<[{ fill_value: Scalar }, { wrap?: boolean }]>], Tensor, "method">;
 
-export const fill_diagonal_: FillDiagonalOp = composite("fill_diagonal_", "self, fill_value, wrap=False", {
-  doc: "Fills the main diagonal; with wrap, tall matrices get more of them, a row apart.",
-}, (self: Tensor, value: Scalar, wrap: boolean) => {
-  if (self.ndim < 2) throw new RuntimeError("fill_diagonal_: dimensions must larger than 1");
-  const [rows, columns] = self.shape as [number, number];
-  if (self.ndim > 2) {
-    if (self.shape.some((n) => n !== rows)) {
-      throw new RuntimeError(`fill_diagonal_: all dimensions of input must be of equal length, got ${formatShape(self.shape)}`);
+export const fill_diagonal_: FillDiagonalOp = composite(
+  "fill_diagonal_",
+  "self, fill_value, wrap=False",
+  {
+    doc: "Fills the main diagonal; with wrap, tall matrices get more of them, a row apart.",
+  },
+  (self: Tensor, value: Scalar, wrap: boolean) => {
+    if (self.ndim < 2) throw new RuntimeError("fill_diagonal_: dimensions must larger than 1");
+    const [rows, columns] = self.shape as [number, number];
+    if (self.ndim > 2) {
+      if (self.shape.some((n) => n !== rows)) {
+        throw new RuntimeError(`fill_diagonal_: all dimensions of input must be of equal length, got ${formatShape(self.shape)}`);
+      }
+      const step = self._strides.reduce((a, b) => a + b, 0);
+      self.as_strided([rows], [step], self._offset).fill_(value);
+      return self;
     }
-    const step = self._strides.reduce((a, b) => a + b, 0);
-    self.as_strided([rows], [step], self._offset).fill_(value);
+    for (let top = 0; top < (wrap ? rows : Math.min(rows, 1)); top += columns + 1) {
+      self.slice(0, top).diagonal().fill_(value);
+    }
     return self;
-  }
-  for (let top = 0; top < (wrap ? rows : Math.min(rows, 1)); top += columns + 1) {
-    self.slice(0, top).diagonal().fill_(value);
-  }
-  return self;
-});
+  },
+);

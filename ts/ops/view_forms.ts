@@ -43,33 +43,58 @@ export const flatten: ViewOp<Args<[{ start_dim?: number }, { end_dim?: number }]
   },
 );
 
-export const unflatten: ViewOp<Args<[{ dim: number }, { sizes: Shape }]>> = composite("unflatten", "input, dim, sizes", {
-  doc: "One dimension as several, of which one size may be -1.",
-}, (input: Tensor, dim: number, sizes: Shape) => {
-  const d = normalizeDim("unflatten", dim, input.ndim);
-  if (sizes.length === 0) throw new RuntimeError("unflatten: sizes must be non-empty");
-  const parts = inferShape("unflatten", sizes, input.shape[d]!);
-  return input.view([...input.shape.slice(0, d), ...parts, ...input.shape.slice(d + 1)]);
-});
+export const unflatten: ViewOp<Args<[{ dim: number }, { sizes: Shape }]>> = composite(
+  "unflatten",
+  "input, dim, sizes",
+  {
+    doc: "One dimension as several, of which one size may be -1.",
+  },
+  (input: Tensor, dim: number, sizes: Shape) => {
+    const d = normalizeDim("unflatten", dim, input.ndim);
+    if (sizes.length === 0) throw new RuntimeError("unflatten: sizes must be non-empty");
+    const parts = inferShape("unflatten", sizes, input.shape[d]!);
+    return input.view([...input.shape.slice(0, d), ...parts, ...input.shape.slice(d + 1)]);
+  },
+);
 
-export const ravel: ViewOp = composite("ravel", "input", {
-  doc: "All elements as one dimension.",
-}, (input: Tensor) => input.reshape([-1]));
+export const ravel: ViewOp = composite(
+  "ravel",
+  "input",
+  {
+    doc: "All elements as one dimension.",
+  },
+  (input: Tensor) => input.reshape([-1]),
+);
 
-export const t: ViewOp = composite("t", "input", { doc: "The transpose of a matrix; vectors and 0-d tensors stay." }, (input: Tensor) => {
-  if (input.ndim > 2) throw new RuntimeError(`t: expects a tensor with <= 2 dimensions, but self is ${input.ndim}D`);
-  return input.ndim < 2 ? input.view(input.shape) : transpose(input, 0, 1);
-});
+export const t: ViewOp = composite(
+  "t",
+  "input",
+  { doc: "The transpose of a matrix; vectors and 0-d tensors stay." },
+  (input: Tensor) => {
+    if (input.ndim > 2) throw new RuntimeError(`t: expects a tensor with <= 2 dimensions, but self is ${input.ndim}D`);
+    return input.ndim < 2 ? input.view(input.shape) : transpose(input, 0, 1);
+  },
+);
 
 type SwapOp<A extends string, B extends string> = ViewOp<Args<[{ [K in A]: number }, { [K in B]: number }]>>;
 
-export const swapaxes: SwapOp<"axis0", "axis1"> = composite("swapaxes", "input, axis0, axis1", {
-  doc: "transpose under NumPy's name.",
-}, (input: Tensor, axis0: number, axis1: number) => transpose(input, axis0, axis1));
+export const swapaxes: SwapOp<"axis0", "axis1"> = composite(
+  "swapaxes",
+  "input, axis0, axis1",
+  {
+    doc: "transpose under NumPy's name.",
+  },
+  (input: Tensor, axis0: number, axis1: number) => transpose(input, axis0, axis1),
+);
 
-export const swapdims: SwapOp<"dim0", "dim1"> = composite("swapdims", "input, dim0, dim1", {
-  doc: "transpose under another name.",
-}, (input: Tensor, dim0: number, dim1: number) => transpose(input, dim0, dim1));
+export const swapdims: SwapOp<"dim0", "dim1"> = composite(
+  "swapdims",
+  "input, dim0, dim1",
+  {
+    doc: "transpose under another name.",
+  },
+  (input: Tensor, dim0: number, dim1: number) => transpose(input, dim0, dim1),
+);
 
 type MovedimOp = ViewOp<Args<[{ source: DimList }, { destination: DimList }]>>;
 
@@ -95,17 +120,32 @@ function moved(name: string, input: Tensor, source: DimList, destination: DimLis
   return permute(input, input.ndim === 0 ? [] : order.map((d) => (d < 0 ? rest.shift()! : d)));
 }
 
-export const movedim: MovedimOp = composite("movedim", "input, source, destination", {
-  doc: "Dimensions moved to other places, the others in their order.",
-}, (input: Tensor, source: DimList, destination: DimList) => moved("movedim", input, source, destination));
+export const movedim: MovedimOp = composite(
+  "movedim",
+  "input, source, destination",
+  {
+    doc: "Dimensions moved to other places, the others in their order.",
+  },
+  (input: Tensor, source: DimList, destination: DimList) => moved("movedim", input, source, destination),
+);
 
-export const moveaxis: MovedimOp = composite("moveaxis", "input, source, destination", {
-  doc: "movedim under NumPy's name.",
-}, (input: Tensor, source: DimList, destination: DimList) => moved("moveaxis", input, source, destination));
+export const moveaxis: MovedimOp = composite(
+  "moveaxis",
+  "input, source, destination",
+  {
+    doc: "movedim under NumPy's name.",
+  },
+  (input: Tensor, source: DimList, destination: DimList) => moved("moveaxis", input, source, destination),
+);
 
-export const adjoint: ViewOp = composite("adjoint", "input", {
-  doc: "The conjugate transpose of matrices.",
-}, (input: Tensor) => matrices("adjoint", input));
+export const adjoint: ViewOp = composite(
+  "adjoint",
+  "input",
+  {
+    doc: "The conjugate transpose of matrices.",
+  },
+  (input: Tensor) => matrices("adjoint", input),
+);
 
 function matrices(name: string, x: Tensor): Tensor {
   if (x.ndim < 2) {
@@ -123,28 +163,53 @@ function shapeOf(name: string, other: unknown): Shape {
   return other.shape;
 }
 
-export const expand_as: AsOp = composite("expand_as", "input, other", {
-  doc: "expand to other's shape.",
-}, (input: Tensor, other: Tensor) => input.expand(shapeOf("expand_as", other)));
+export const expand_as: AsOp = composite(
+  "expand_as",
+  "input, other",
+  {
+    doc: "expand to other's shape.",
+  },
+  (input: Tensor, other: Tensor) => input.expand(shapeOf("expand_as", other)),
+);
 
-export const view_as: AsOp = composite("view_as", "input, other", {
-  doc: "view in other's shape.",
-}, (input: Tensor, other: Tensor) => input.view(shapeOf("view_as", other)));
+export const view_as: AsOp = composite(
+  "view_as",
+  "input, other",
+  {
+    doc: "view in other's shape.",
+  },
+  (input: Tensor, other: Tensor) => input.view(shapeOf("view_as", other)),
+);
 
-export const reshape_as: AsOp = composite("reshape_as", "input, other", {
-  doc: "reshape to other's shape.",
-}, (input: Tensor, other: Tensor) => input.reshape(shapeOf("reshape_as", other)));
+export const reshape_as: AsOp = composite(
+  "reshape_as",
+  "input, other",
+  {
+    doc: "reshape to other's shape.",
+  },
+  (input: Tensor, other: Tensor) => input.reshape(shapeOf("reshape_as", other)),
+);
 
-export const broadcast_to: ViewOp<Args<[{ size: Shape }]>> = composite("broadcast_to", "input, size", {
-  doc: "expand, as a function.",
-}, (input: Tensor, size: Shape) => input.expand(size));
+export const broadcast_to: ViewOp<Args<[{ size: Shape }]>> = composite(
+  "broadcast_to",
+  "input, size",
+  {
+    doc: "expand, as a function.",
+  },
+  (input: Tensor, size: Shape) => input.expand(size),
+);
 
-export const broadcast_tensors: Op<readonly Tensor[], Tensor[]> = composite("broadcast_tensors", "*tensors", {
-  doc: "All tensors expanded to their common shape.",
-}, (tensors: readonly Tensor[]) => {
-  const shape = tensors.reduce<Shape>((s, x) => broadcastShapes("broadcast_tensors", s, shapeOf("broadcast_tensors", x)), []);
-  return tensors.map((x) => x.expand(shape));
-});
+export const broadcast_tensors: Op<readonly Tensor[], Tensor[]> = composite(
+  "broadcast_tensors",
+  "*tensors",
+  {
+    doc: "All tensors expanded to their common shape.",
+  },
+  (tensors: readonly Tensor[]) => {
+    const shape = tensors.reduce<Shape>((s, x) => broadcastShapes("broadcast_tensors", s, shapeOf("broadcast_tensors", x)), []);
+    return tensors.map((x) => x.expand(shape));
+  },
+);
 
 /** The shape that tensors of these shapes broadcast to. */
 export function broadcast_shapes(...shapes: readonly (number | Shape)[]): Shape {
@@ -209,19 +274,36 @@ export function reshapeInPlace(name: string, self: Tensor, view: Tensor): Tensor
 
 type GeometryOp<A extends readonly unknown[] = []> = Op<[self: Tensor, ...A], Tensor, "method">;
 
-export const squeeze_: GeometryOp<Args<[{ dim?: DimList | null }]>> = composite("squeeze_", "self, dim=None", {
-  doc: "squeeze in place.",
-}, (self: Tensor, dim: DimList | null) => reshapeInPlace("squeeze_", self, squeeze(self, dim)));
+export const squeeze_: GeometryOp<Args<[{ dim?: DimList | null }]>> = composite(
+  "squeeze_",
+  "self, dim=None",
+  {
+    doc: "squeeze in place.",
+  },
+  (self: Tensor, dim: DimList | null) => reshapeInPlace("squeeze_", self, squeeze(self, dim)),
+);
 
-export const unsqueeze_: GeometryOp<Args<[{ dim: number }]>> = composite("unsqueeze_", "self, dim", {
-  doc: "unsqueeze in place.",
-}, (self: Tensor, dim: number) => reshapeInPlace("unsqueeze_", self, unsqueeze(self, dim)));
+export const unsqueeze_: GeometryOp<Args<[{ dim: number }]>> = composite(
+  "unsqueeze_",
+  "self, dim",
+  {
+    doc: "unsqueeze in place.",
+  },
+  (self: Tensor, dim: number) => reshapeInPlace("unsqueeze_", self, unsqueeze(self, dim)),
+);
 
-export const t_: GeometryOp = composite("t_", "self", { doc: "t in place." }, (self: Tensor) => reshapeInPlace("t_", self, t(self)));
+export const t_: GeometryOp = composite("t_", "self", { doc: "t in place." }, (self: Tensor) =>
+  reshapeInPlace("t_", self, t(self)),
+);
 
-export const transpose_: GeometryOp<Args<[{ dim0: number }, { dim1: number }]>> = composite("transpose_", "self, dim0, dim1", {
-  doc: "transpose in place.",
-}, (self: Tensor, dim0: number, dim1: number) => reshapeInPlace("transpose_", self, transpose(self, dim0, dim1)));
+export const transpose_: GeometryOp<Args<[{ dim0: number }, { dim1: number }]>> = composite(
+  "transpose_",
+  "self, dim0, dim1",
+  {
+    doc: "transpose in place.",
+  },
+  (self: Tensor, dim0: number, dim1: number) => reshapeInPlace("transpose_", self, transpose(self, dim0, dim1)),
+);
 
 export const as_strided_: GeometryOp<Args<[{ size: Shape }, { stride: Shape }, { storage_offset?: number | null }]>> = composite(
   "as_strided_",
@@ -266,7 +348,12 @@ function property(name: string, get: (x: Tensor) => Tensor): void {
   });
 }
 
-property("T", (x) => permute(x, x.shape.map((_, d) => x.ndim - 1 - d)));
+property("T", (x) =>
+  permute(
+    x,
+    x.shape.map((_, d) => x.ndim - 1 - d),
+  ),
+);
 property("H", (x) => {
   if (x.ndim !== 2 && x.ndim !== 0) {
     throw new RuntimeError(`tensor.H: only supported on matrices (2-D tensors). Got ${x.ndim}-D tensor. Use mH for batches.`);
@@ -275,10 +362,15 @@ property("H", (x) => {
 });
 property("mT", (x) => matrices("tensor.mT", x));
 property("mH", (x) => matrices("tensor.mH", x));
+
 property("real", (x) => x);
 
-export const real: Op<[input: Tensor], Tensor> = composite("real", "input", {
-  doc: "The real part: the tensor itself.",
-  method: false,
-}, (input: Tensor) => input);
-
+export const real: Op<[input: Tensor], Tensor> = composite(
+  "real",
+  "input",
+  {
+    doc: "The real part: the tensor itself.",
+    method: false,
+  },
+  (input: Tensor) => input,
+);

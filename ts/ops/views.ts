@@ -2,14 +2,7 @@
 
 import { int64 } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
-import {
-  formatShape,
-  inferShape,
-  normalizeDim,
-  numelOf,
-  viewStrides,
-  type Shape,
-} from "../core/shape.ts";
+import { formatShape, inferShape, normalizeDim, numelOf, viewStrides, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, defineView, type Op } from "../engine/define.ts";
 import type { Args } from "../engine/signature.ts";
@@ -63,13 +56,18 @@ export const view: ViewOp<ShapeArgs> = defineView("view", "input, *shape", {
   backward: (g, { shape }) => g.reshape(shape),
 });
 
-export const reshape: ViewOp<ShapeArgs> = composite("reshape", "input, *shape", {
-  doc: "The same elements under another shape: a view where possible, else a copy.",
-}, (input: Tensor, size: Shape) => {
-  const shape = inferShape("reshape", size, input.numel());
-  const strides = viewStrides(input.shape, input._strides, shape);
-  return strides === null ? input.contiguous().view(shape) : input.view(shape);
-});
+export const reshape: ViewOp<ShapeArgs> = composite(
+  "reshape",
+  "input, *shape",
+  {
+    doc: "The same elements under another shape: a view where possible, else a copy.",
+  },
+  (input: Tensor, size: Shape) => {
+    const shape = inferShape("reshape", size, input.numel());
+    const strides = viewStrides(input.shape, input._strides, shape);
+    return strides === null ? input.contiguous().view(shape) : input.view(shape);
+  },
+);
 
 export const unsqueeze: ViewOp<Args<[{ dim: number }]>> = defineView("unsqueeze", "input, dim", {
   doc: "A new dimension of size 1 at dim.",
@@ -108,14 +106,19 @@ export const permute: ViewOp<ShapeArgs> = defineView("permute", "input, *dims", 
   },
 });
 
-export const transpose: ViewOp<Args<[{ dim0: number }, { dim1: number }]>> = composite("transpose", "input, dim0, dim1", {
-  doc: "Swaps two dimensions.",
-}, (input: Tensor, dim0: number, dim1: number) => {
-  const a = normalizeDim("transpose", dim0, input.ndim);
-  const b = normalizeDim("transpose", dim1, input.ndim);
-  const order = input.shape.map((_, i) => (i === a ? b : i === b ? a : i));
-  return input.permute(order);
-});
+export const transpose: ViewOp<Args<[{ dim0: number }, { dim1: number }]>> = composite(
+  "transpose",
+  "input, dim0, dim1",
+  {
+    doc: "Swaps two dimensions.",
+  },
+  (input: Tensor, dim0: number, dim1: number) => {
+    const a = normalizeDim("transpose", dim0, input.ndim);
+    const b = normalizeDim("transpose", dim1, input.ndim);
+    const order = input.shape.map((_, i) => (i === a ? b : i === b ? a : i));
+    return input.permute(order);
+  },
+);
 
 /** Farthest element of a geometry plus one. */
 function extent(shape: Shape, strides: Shape, offset: number): number {
@@ -130,9 +133,12 @@ export const as_strided: ViewOp<Args<[{ size: Shape }, { stride: Shape }, { stor
     geometry(input: Tensor, size: Shape, stride: Shape, storage_offset: number | null) {
       const offset = storage_offset ?? input._offset;
       if (size.length !== stride.length) {
-        throw new RuntimeError(`as_strided: mismatch in length of strides and shape: ${formatShape(size)}, ${formatShape(stride)}`);
+        throw new RuntimeError(
+          `as_strided: mismatch in length of strides and shape: ${formatShape(size)}, ${formatShape(stride)}`,
+        );
       }
-      if (stride.some((s) => s < 0)) throw new RuntimeError(`as_strided: Negative strides are not supported, got ${formatShape(stride)}`);
+      if (stride.some((s) => s < 0))
+        throw new RuntimeError(`as_strided: Negative strides are not supported, got ${formatShape(stride)}`);
       if (offset < 0 || extent(size, stride, offset) > input._storage.size) {
         throw new RuntimeError(
           `as_strided: sizes ${formatShape(size)}, strides ${formatShape(stride)}, storage offset ${offset} are out of bounds for storage of ${input._storage.size} elements`,

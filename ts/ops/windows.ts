@@ -148,7 +148,9 @@ function checkNarrow(name: string, input: Tensor, dim: number, start: Start, len
     throw new RuntimeError(`${name}: start must be an 0-dim integral Tensor, got ${start.dtype} ${formatShape(start.shape)}`);
   }
   if (name === "narrow_copy" && dim >= input.ndim) {
-    throw new RuntimeError(`${name}: dimension out of range (expected to be in [${-input.ndim}, ${input.ndim - 1}], but got ${dim})`);
+    throw new RuntimeError(
+      `${name}: dimension out of range (expected to be in [${-input.ndim}, ${input.ndim - 1}], but got ${dim})`,
+    );
   }
   if (length < 0) throw new RuntimeError(`${name}: length must be non-negative, got ${length}`);
   const d = normalizeDim(name, dim, input.ndim);
@@ -162,19 +164,29 @@ function checkNarrow(name: string, input: Tensor, dim: number, start: Start, len
   return [d, from];
 }
 
-export const narrow: NarrowOp = composite("narrow", "input, dim, start, length", {
-  doc: "length elements of a dimension from start on.",
-}, (input: Tensor, dim: number, start: Start, length: number) => {
-  const [d, from] = checkNarrow("narrow", input, dim, start, length);
-  return input.slice(d, from, from + length);
-});
+export const narrow: NarrowOp = composite(
+  "narrow",
+  "input, dim, start, length",
+  {
+    doc: "length elements of a dimension from start on.",
+  },
+  (input: Tensor, dim: number, start: Start, length: number) => {
+    const [d, from] = checkNarrow("narrow", input, dim, start, length);
+    return input.slice(d, from, from + length);
+  },
+);
 
-export const narrow_copy: NarrowOp = composite("narrow_copy", "input, dim, start, length", {
-  doc: "As narrow, with memory of its own.",
-}, (input: Tensor, dim: number, start: Start, length: number) => {
-  const [d, from] = checkNarrow("narrow_copy", input, dim, start, length);
-  return input.slice(d, from, from + length).clone();
-});
+export const narrow_copy: NarrowOp = composite(
+  "narrow_copy",
+  "input, dim, start, length",
+  {
+    doc: "As narrow, with memory of its own.",
+  },
+  (input: Tensor, dim: number, start: Start, length: number) => {
+    const [d, from] = checkNarrow("narrow_copy", input, dim, start, length);
+    return input.slice(d, from, from + length).clone();
+  },
+);
 
 // diagonal
 
