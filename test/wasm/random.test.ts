@@ -217,6 +217,17 @@ describe("streams against the textbook", () => {
   });
 });
 
+test("bounds of a narrow uniform distribution are rounded to its type", () => {
+  for (const dtype of [dtypes.float16, dtypes.bfloat16, dtypes.float32]) {
+    context.clear();
+    const unit = draw(makeGenerator(2n), "uniform", dtype, [100]).map(Number);
+    const low = Number(rounded(dtype, -0.1));
+    const span = Number(rounded(dtype, Number(rounded(dtype, 0.3)) - low));
+    const want = unit.map((u) => rounded(dtype, u * span + low));
+    expect(draw(makeGenerator(2n), "uniform", dtype, [100], -0.1, 0.3)).toEqual(want);
+  }
+});
+
 describe("moments", () => {
   const n = 200_000;
   function check(values: Value[], mean: number, variance: number): void {

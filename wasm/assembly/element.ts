@@ -28,13 +28,11 @@ export namespace Code {
   export const float64: i32 = 9;
 }
 
-@inline
-export function bytesOf<T>(): usize {
+@inline export function bytesOf<T>(): usize {
   return isReference<T>() ? 2 : sizeof<T>();
 }
 
-@inline
-export function get<T, C>(address: usize): C {
+@inline export function get<T, C>(address: usize): C {
   if (isReference<T>()) {
     return <C>(offsetof<T>() == offsetof<Half>() ? halfToFloat(load<u16>(address)) : brainToFloat(load<u16>(address)));
   } else if (isBoolean<T>()) {
@@ -45,8 +43,7 @@ export function get<T, C>(address: usize): C {
 }
 
 /** Integers wrap, floats round to nearest even, bool is `!= 0`. */
-@inline
-export function put<T, C>(address: usize, value: C): void {
+@inline export function put<T, C>(address: usize, value: C): void {
   if (isReference<T>()) {
     const f = <f32>value;
     store<u16>(address, offsetof<T>() == offsetof<Half>() ? floatToHalf(f) : floatToBrain(f));
@@ -61,8 +58,7 @@ export function put<T, C>(address: usize, value: C): void {
 }
 
 /** Truncates; what does not fit gives the least int64, as the x86 instruction does. */
-@inline
-function toInt64(x: f64): i64 {
+@inline function toInt64(x: f64): i64 {
   return abs<f64>(x) < 9223372036854775808.0 ? <i64>x : i64.MIN_VALUE;
 }
 
@@ -88,13 +84,11 @@ export function floatToHalf(f: f32): u16 {
   return <u16>(sign | x);
 }
 
-@inline
-export function brainToFloat(b: u16): f32 {
+@inline export function brainToFloat(b: u16): f32 {
   return reinterpret<f32>(<u32>b << 16);
 }
 
-@inline
-export function floatToBrain(f: f32): u16 {
+@inline export function floatToBrain(f: f32): u16 {
   const bits = reinterpret<u32>(f);
   if ((bits & 0x7fffffff) > 0x7f800000) return <u16>((bits >> 16) | 0x40);
   return <u16>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
@@ -102,8 +96,7 @@ export function floatToBrain(f: f32): u16 {
 
 // Blocks: between a tensor of any type and an array of C.
 
-@inline
-function readAs<T, C>(from: usize, step: i32, n: i32, to: usize): void {
+@inline function readAs<T, C>(from: usize, step: i32, n: i32, to: usize): void {
   for (let i = 0; i < n; i++) {
     store<C>(to + (<usize>i * sizeof<C>()), get<T, C>(from));
     from += step;
@@ -126,8 +119,7 @@ export function readBlock<C>(code: i32, from: usize, step: i32, n: i32, to: usiz
   }
 }
 
-@inline
-function writeAs<T, C>(from: usize, n: i32, to: usize, step: i32): void {
+@inline function writeAs<T, C>(from: usize, n: i32, to: usize, step: i32): void {
   for (let i = 0; i < n; i++) {
     put<T, C>(to, load<C>(from + (<usize>i * sizeof<C>())));
     to += step;

@@ -30,8 +30,7 @@ function copyElements(itemsize: i32, from: usize, to: usize, n: i32): void {
   }
 }
 
-@inline
-function move<T>(from: usize, to: usize, n: i32): void {
+@inline function move<T>(from: usize, to: usize, n: i32): void {
   for (const end = from + (<usize>n << 2); from < end; from += 4, to += 4) {
     store<T>(load<u32>(to), load<T>(load<u32>(from)));
   }
@@ -67,8 +66,7 @@ function copyTiles<T>(p: Positions, from: usize, to: usize, n: i32): void {
 }
 
 /** memory.copy costs a call out of the engine's compiled code; short rows are quicker by hand. */
-@inline
-export function copyBytes(to: usize, from: usize, bytes: usize): void {
+@inline export function copyBytes(to: usize, from: usize, bytes: usize): void {
   if (bytes > 512) {
     memory.copy(to, from, bytes);
     return;
@@ -79,8 +77,7 @@ export function copyBytes(to: usize, from: usize, bytes: usize): void {
   for (; i < bytes; i++) store<u8>(to + i, load<u8>(from + i));
 }
 
-@inline
-export function copyStrided<T>(from: usize, fromStep: i32, to: usize, toStep: i32, n: i32): void {
+@inline export function copyStrided<T>(from: usize, fromStep: i32, to: usize, toStep: i32, n: i32): void {
   for (let i = 0; i < n; i++) {
     store<T>(to, load<T>(from));
     from += fromStep;

@@ -43,8 +43,7 @@ export const BLOCK: i32 = 1024;
 /** Bytes of scratch for the coordinates of `fill`. */
 export const COORDS: i32 = 256;
 
-@inline
-function at(array: usize, i: i32): i32 {
+@inline function at(array: usize, i: i32): i32 {
   return load<i32>(array + (<usize>i << 2));
 }
 
@@ -113,8 +112,7 @@ export function fill(p: Positions, start: i32, n: i32, a: usize, b: usize, coord
 }
 
 /** Adds what one index tensor contributes to the addresses of one run. */
-@inline
-function addIndices(index: Index, p: Positions, coords: usize, run: i32, to: usize): i32 {
+@inline function addIndices(index: Index, p: Positions, coords: usize, run: i32, to: usize): i32 {
   const strides = changetype<usize>(index) + offsetof<Index>();
   const ndim = p.ndim;
   let from = index.address;

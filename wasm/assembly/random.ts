@@ -3,7 +3,7 @@
  * from draws already made (random_normals) is shared out.
  */
 
-import { Code, readBlock, writeBlock } from "./element";
+import { brainToFloat, Code, floatToBrain, floatToHalf, halfToFloat, readBlock, writeBlock } from "./element";
 import { Engine, next32, next64, nextDouble, nextNormal, toDouble, words } from "./random_engine";
 import { binomial, gamma, poisson } from "./random_rejection";
 
@@ -83,14 +83,20 @@ function uniform(job: Job, out: usize, n: i32, a: f64, b: f64, scratch: usize): 
     else {
       const bits: u32 = code == Code.float16 ? 11 : 8;
       const mask: u32 = (1 << bits) - 1;
-      const unit = 1.0 / <f64>(1 << bits);
+      const start = narrow(code, a);
+      const scale = narrow(code, narrow(code, b) - start) / <f64>(1 << bits);
       for (let i = 0; i < m; i++) {
-        const x = <f64>(load<u32>(scratch + (<usize>i << 2)) & mask) * unit;
-        store<f64>(values + (<usize>i << 3), x * (b - a) + a);
+        const x = <f64>(load<u32>(scratch + (<usize>i << 2)) & mask);
+        store<f64>(values + (<usize>i << 3), x * scale + start);
       }
       writeBlock<f64>(code, values, m, to, job.itemsize);
     }
   }
+}
+
+/** PyTorch holds the bounds, and their distance, in the type of the output. */
+function narrow(code: i32, x: f64): f64 {
+  return code == Code.float16 ? halfToFloat(floatToHalf(<f32>x)) : brainToFloat(floatToBrain(<f32>x));
 }
 
 /** One rounding only, as a fused multiply-add: 24-bit factors and their product are exact in double precision. */

@@ -110,8 +110,7 @@ function sumFloats(from: usize, to: usize, n: i32): void {
   }
 }
 
-@inline
-function identity<C>(op: i32): C {
+@inline function identity<C>(op: i32): C {
   if (op == Op.cumprod) return <C>1;
   if (op == Op.logcumsumexp) return <C>(-Infinity);
   return <C>0;
@@ -138,8 +137,7 @@ function line<C>(job: Job, from: usize, to: usize, positions: usize, scratch: us
   }
 }
 
-@inline
-function fold<C>(op: i32, at: usize, n: i32, total: C): C {
+@inline function fold<C>(op: i32, at: usize, n: i32, total: C): C {
   for (const end = at + <usize>n * sizeof<C>(); at < end; at += sizeof<C>()) {
     total = step<C>(op, total, load<C>(at));
     store<C>(at, total);
@@ -147,8 +145,7 @@ function fold<C>(op: i32, at: usize, n: i32, total: C): C {
   return total;
 }
 
-@inline
-function step<C>(op: i32, total: C, x: C): C {
+@inline function step<C>(op: i32, total: C, x: C): C {
   if (op == Op.cumsum) return <C>(total + x);
   if (op == Op.cumprod) return <C>(total * x);
   return <C>logAddExp(<f64>x, <f64>total);
@@ -164,13 +161,11 @@ function logAddExp(x: f64, y: f64): f64 {
 }
 
 /** Whether `x`, coming later, takes the place of `best`: the last of equals does, and NaN is never given up but for another. */
-@inline
-function replaces<C>(greatest: bool, x: C, best: C): bool {
+@inline function replaces<C>(greatest: bool, x: C, best: C): bool {
   return x != x || (best == best && (greatest ? x >= best : x <= best));
 }
 
-@inline
-function extremes<C>(greatest: bool, scratch: usize, done: i32, n: i32, total: C): C {
+@inline function extremes<C>(greatest: bool, scratch: usize, done: i32, n: i32, total: C): C {
   let where = load<i64>(scratch + TOTAL_POSITIONS);
   for (let i = 0; i < n; i++) {
     const at = scratch + <usize>i * sizeof<C>();
@@ -216,8 +211,7 @@ function bundle<C>(job: Job, from: usize, to: usize, positions: usize, width: i3
   }
 }
 
-@inline
-function advance<C>(op: i32, totals: usize, values: usize, n: i32): void {
+@inline function advance<C>(op: i32, totals: usize, values: usize, n: i32): void {
   for (const end = totals + <usize>n * sizeof<C>(); totals < end; totals += sizeof<C>(), values += sizeof<C>()) {
     store<C>(totals, step<C>(op, load<C>(totals), load<C>(values)));
   }

@@ -100,8 +100,7 @@ function update<T, C>(job: Job, to: usize, from: usize, n: i32, column: i32, col
   }
 }
 
-@inline
-function combineAll<T, C>(op: i32, job: Job, to: usize, from: usize, n: i32, column: i32, columns: i32): void {
+@inline function combineAll<T, C>(op: i32, job: Job, to: usize, from: usize, n: i32, column: i32, columns: i32): void {
   const toStep = job.toStep;
   const fromStep = job.fromStep;
   const x = column * toStep;
@@ -117,8 +116,7 @@ function combineAll<T, C>(op: i32, job: Job, to: usize, from: usize, n: i32, col
   }
 }
 
-@inline
-function combine<C>(op: i32, x: C, y: C): C {
+@inline function combine<C>(op: i32, x: C, y: C): C {
   if (op == Op.add) return <C>(x + y);
   if (op == Op.mul) return <C>(x * y);
   // A NaN on either side stays.

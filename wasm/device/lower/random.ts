@@ -1,6 +1,6 @@
 /** Draws from PyTorch's CPU stream: the generator's state goes into memory, the kernel advances it, and it comes back. */
 
-import { float32, int64 } from "../../../ts/core/dtype.ts";
+import { int64 } from "../../../ts/core/dtype.ts";
 import { numelOf } from "../../../ts/core/shape.ts";
 import { makeTwister } from "../../../ts/kernel/generator.ts";
 import type { MersenneTwister, RandomSpec } from "../../../ts/kernel/spec.ts";
@@ -51,8 +51,8 @@ export const lowerRandom: Lowering<"random"> = (spec, context) => (inputs, outpu
     .params(20)
     .i32s([KINDS[distribution], dtype.code, at, n, engine])
     .i32s([first, inputs[0]?.dtype.code ?? 0, second, inputs[1]?.dtype.code ?? 0, dtype.itemsize, tail, 0])
-    .f64(integers ? 0 : rounded(spec, params.a))
-    .f64(integers ? 0 : rounded(spec, params.b))
+    .f64(integers ? 0 : Number(params.a))
+    .f64(integers ? 0 : Number(params.b))
     .i64(BigInt.asIntN(64, base))
     .i64(BigInt.asIntN(64, range));
   context.launch("random_draw", job.ptr, 1);
@@ -68,11 +68,6 @@ export const lowerRandom: Lowering<"random"> = (spec, context) => (inputs, outpu
     }
   }
 };
-
-/** PyTorch holds the bounds of a uniform distribution in the type of the output. */
-function rounded(spec: RandomSpec, x: number | bigint): number {
-  return spec.distribution === "uniform" && spec.dtype === float32 ? Math.fround(Number(x)) : Number(x);
-}
 
 function normals(context: CpuContext, at: number, groups: number, code: number, mean: number, std: number): void {
   const job = context.params(10).i32s([at, groups, GROUPS_PER_TASK, code]).f64(mean).f64(std);
