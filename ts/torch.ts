@@ -17,3 +17,4 @@ export * from "./ops/index.ts";
 export * as autograd from "./autograd/index.ts";
 export * as nn from "./nn/index.ts";
 export * as special from "./ops/special.ts";
+export { accelerator, get_num_threads, memory_stats, set_num_threads } from "./runtime.ts";

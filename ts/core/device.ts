@@ -57,6 +57,10 @@ export interface Device {
   /** Enqueues. `params` is the spec kind's run-time record (sizes, scalars). */
   run(kernel: Kernel, inputs: readonly View[], outputs: readonly View[], params: unknown): void;
   synchronize(): Promise<void>;
+  /** Threads that kernels may use, where the device has such a choice. */
+  threads?: number;
+  /** A moment between two steps of a program, where memory of dead tensors can be looked for (and the event loop turns, when it must). */
+  relieve?(): Promise<void>;
   /** Bytes in use, reserved and so on. */
   memoryStats(): MemoryStats;
 }

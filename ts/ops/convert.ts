@@ -85,7 +85,9 @@ function readBytes(t: Tensor): Uint8Array {
 async function readBytesAsync(t: Tensor): Promise<Uint8Array> {
   if (t.numel() === 0) return new Uint8Array(0);
   const { _offset, dtype, _storage } = dense(t);
-  return t.device.read(_storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
+  const bytes = await t.device.read(_storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
+  await t.device.relieve?.();
+  return bytes;
 }
 
 type Item = number | bigint | boolean;

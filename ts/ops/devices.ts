@@ -29,6 +29,11 @@ export function resolveDevice(device: Device | string): Device {
   );
 }
 
+/** @internal */
+export function readyDevices(): Device[] {
+  return [...devices.values()];
+}
+
 let defaultDevice = "cpu";
 export function get_default_device(): Device {
   return resolveDevice(defaultDevice);
