@@ -228,6 +228,19 @@ test("bounds of a narrow uniform distribution are rounded to its type", () => {
   }
 });
 
+test("a float64 uniform distribution is one fused multiply-add", () => {
+  context.clear();
+  const unit = draw(makeGenerator(2n), "uniform", dtypes.float64, [2000]).map(Number);
+  const low = -0.7;
+  const span = 0.45 - low;
+  const want = unit.map((u) => {
+    // Exactly, in units of 2^-113; Number() rounds a bigint to the nearest.
+    const product = BigInt(u * 2 ** 53) * BigInt(span * 2 ** 53);
+    return Number((product << 7n) + (BigInt(low * 2 ** 53) << 60n)) * 2 ** -113;
+  });
+  expect(draw(makeGenerator(2n), "uniform", dtypes.float64, [2000], low, 0.45)).toEqual(want);
+});
+
 describe("moments", () => {
   const n = 200_000;
   function check(values: Value[], mean: number, variance: number): void {

@@ -74,7 +74,7 @@ function uniform(job: Job, out: usize, n: i32, a: f64, b: f64, scratch: usize): 
       words(job.engine, scratch, m * 2);
       for (let i = 0; i < m; i++) {
         const x = toDouble(rotl(load<u64>(scratch + (<usize>i << 3)), 32));
-        store<f64>(to + (<usize>i << 3), x * (b - a) + a);
+        store<f64>(to + (<usize>i << 3), a == 0 ? x * b : fusedMultiplyAdd(x, b - a, a));
       }
       continue;
     }
@@ -92,6 +92,23 @@ function uniform(job: Job, out: usize, n: i32, a: f64, b: f64, scratch: usize): 
       writeBlock<f64>(code, values, m, to, job.itemsize);
     }
   }
+}
+
+/** x * y + z rounded once, as PyTorch's compilers fuse it: the product's and the sum's errors are found exactly and added. */
+function fusedMultiplyAdd(x: f64, y: f64, z: f64): f64 {
+  const split = 134217729.0; // 2^27 + 1
+  const xs = x * split;
+  const xHigh = xs - (xs - x);
+  const xLow = x - xHigh;
+  const ys = y * split;
+  const yHigh = ys - (ys - y);
+  const yLow = y - yHigh;
+  const product = x * y;
+  const productError = xHigh * yHigh - product + xHigh * yLow + xLow * yHigh + xLow * yLow;
+  const sum = product + z;
+  const part = sum - product;
+  const sumError = product - (sum - part) + (z - part);
+  return sum + (sumError + productError);
 }
 
 /** PyTorch holds the bounds, and their distance, in the type of the output. */
