@@ -26,6 +26,7 @@ import * as special from "./special.ts";
 import * as gathering from "./gathering.ts";
 import * as joining from "./joining.ts";
 import * as repeating from "./repeating.ts";
+import * as storage_ops from "./storage_ops.ts";
 import * as triangles from "./triangles.ts";
 import * as view_forms from "./view_forms.ts";
 import * as window_functions from "./window_functions.ts";
@@ -57,6 +58,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof indexing>,
       Methods<typeof joining>,
       Methods<typeof repeating>,
+      Methods<typeof storage_ops>,
       Methods<typeof triangles>,
       Methods<typeof view_forms>,
       Methods<typeof window_functions>,
@@ -85,6 +87,7 @@ for (const family of [
   indexing,
   joining,
   repeating,
+  storage_ops,
   triangles,
   view_forms,
   window_functions,
@@ -116,6 +119,7 @@ export * from "./gathering.ts";
 export * from "./indexing.ts";
 export * from "./joining.ts";
 export * from "./repeating.ts";
+export * from "./storage_ops.ts";
 export * from "./triangles.ts";
 export * from "./view_forms.ts";
 export * from "./window_functions.ts";
@@ -123,5 +127,6 @@ export * from "./windows.ts";
 export * from "./views.ts";
 export { i0 } from "./special.ts";
 export * as linalg from "./linalg.ts";
+export { set_printoptions, type PrintOptions } from "./printing.ts";
 export * as signal from "./signal/index.ts";
 export { registry } from "./install.ts";
