@@ -53,7 +53,7 @@ test.each([
     { "examples/x/a.ts": 'import "../../ts/core/b.ts";', "ts/core/b.ts": "" },
     "examples may import only examples",
   ],
-  ["a package in an example", { "examples/x/a.ts": 'import "left-pad";' }, 'examples import only "kindling"'],
+  ["a package in an example", { "examples/x/a.ts": 'import "left-pad";' }, 'import only "kindling"'],
   ["another example", { "examples/x/a.ts": 'import "../y/b.ts";', "examples/y/b.ts": "" }, "belongs to another example"],
   ["a dependency", { "ts/core/a.ts": 'import "left-pad";' }, "what is shipped has no dependencies"],
   ["Node in a browser's path", { "ts/core/a.ts": 'import "node:fs";' }, "which browsers cannot"],
