@@ -22,12 +22,21 @@ export interface Template {
   readonly scalars: number;
   /** Scalar ops in it, for the size cap. */
   readonly ops: number;
+  /** Depends on where in the result it is. */
+  readonly positional: boolean;
 }
 
 let nextTemplate = 0;
 
 export function makeTemplate(expr: Expr, args: number, scalars: number): Template {
-  return { id: nextTemplate++, expr, args, scalars, ops: countOps(expr, new Set()) };
+  return { id: nextTemplate++, expr, args, scalars, ops: countOps(expr, new Set()), positional: isPositional(expr, new Set()) };
+}
+
+function isPositional(x: Expr, seen: Set<Expr>): boolean {
+  if (seen.has(x)) return false;
+  seen.add(x);
+  if (x.kind === "cast") return isPositional(x.arg, seen);
+  return x.kind === "index" || (x.kind === "op" && x.args.some((a) => isPositional(a, seen)));
 }
 
 function countOps(x: Expr, seen: Set<Expr>): number {

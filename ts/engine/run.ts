@@ -8,7 +8,7 @@ import { Storage } from "../core/storage.ts";
 import { Tensor } from "../core/tensor.ts";
 import { load } from "../kernel/expr.ts";
 import type { KernelKind, KernelSpec, ParamsOf, ReduceOp, ReduceSpec } from "../kernel/spec.ts";
-import { cachedKernel, collect, expressions, fusible, makeTemplate, deferMap, type Template } from "./fusion.ts";
+import { cachedKernel, collect, expressions, fusible, makeTemplate, deferMap, type Dag, type Template } from "./fusion.ts";
 
 /** A new contiguous tensor with uninitialised memory. */
 export function empty(shape: Shape, dtype: DType, device: Device): Tensor {
@@ -73,6 +73,17 @@ export function castTemplate(from: DType, to: DType): Template {
 }
 
 /**
+ * Whether a reduction may compute `dag` itself: nothing else wants its parts, there is an input to tell the shape, and where the
+ * dimensions change places no expression asks for its position.
+ */
+function foldable({ nodes, views, outputs }: Dag, order: readonly number[]): boolean {
+  const inPlace = order.every((d, i) => d === i);
+  return (
+    views.length > 0 && nodes.every((n) => (n === outputs[0] || n.uses <= n.internal) && (inPlace || !n.template.positional))
+  );
+}
+
+/**
  * Folds `x` over `dims`. The result has the kept dims only (`keepdim` is a view on top of it). A pending `x` that nothing else
  * wants is computed inside the reduction and never stored.
  */
@@ -90,7 +101,7 @@ export function reduce(op: ReduceOp, x: Tensor, dims: readonly number[], dtypes:
   let views: readonly View[];
   let scalars: readonly (number | bigint)[] = [];
   let spec: () => ReduceSpec;
-  if (dag !== null && dag.nodes.every((n) => n === node || n.uses <= n.internal)) {
+  if (dag !== null && foldable(dag, order)) {
     key += dag.key;
     views = dag.views;
     scalars = dag.scalars;
