@@ -472,7 +472,9 @@ export const index_fill: IndexFillOp = defineOp("index_fill", "input, dim, index
   backward(ctx, g: Tensor) {
     const [index] = ctx.saved();
     const { d } = ctx.state as AlongState;
-    return [ctx.needs[0] ? g.index_fill(d, index!, 0) : null, null, null, ctx.needs[3] ? g.index_select(d, index!).sum() : null];
+    const rest = g.index_fill(d, index!, 0);
+    // Positions that come more than once count once.
+    return [rest, null, null, ctx.needs[3] ? g.sub(rest).sum() : null];
   },
 });
 
