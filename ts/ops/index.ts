@@ -10,6 +10,7 @@ import * as convert from "./convert.ts";
 import * as creation from "./creation.ts";
 import * as creation_more from "./creation_more.ts";
 import * as extrema from "./extrema.ts";
+import * as extremes from "./extremes.ts";
 import * as fill from "./fill.ts";
 import * as linalg from "./linalg.ts";
 import * as einsum from "./einsum.ts";
@@ -22,6 +23,7 @@ import * as indexing from "./indexing.ts";
 import { install } from "./install.ts";
 import * as random from "./random.ts";
 import * as reduction from "./reduction.ts";
+import * as statistics from "./statistics.ts";
 import * as special from "./special.ts";
 import * as gathering from "./gathering.ts";
 import * as joining from "./joining.ts";
@@ -45,6 +47,8 @@ declare module "../core/tensor.ts" {
       Methods<typeof creation>,
       Methods<typeof creation_more>,
       Methods<typeof extrema>,
+      Methods<typeof extremes>,
+      extremes.ExtremeMethods,
       Methods<typeof fill>,
       Methods<typeof math>,
       Methods<typeof matmul>,
@@ -53,6 +57,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof predicates>,
       Methods<typeof random>,
       Methods<typeof reduction>,
+      Methods<typeof statistics>,
       Methods<Pick<typeof special, "i0">>,
       Methods<typeof gathering>,
       Methods<typeof indexing>,
@@ -75,6 +80,7 @@ for (const family of [
   creation,
   creation_more,
   extrema,
+  extremes,
   fill,
   einsum,
   matmul,
@@ -83,6 +89,7 @@ for (const family of [
   predicates,
   random,
   reduction,
+  statistics,
   gathering,
   indexing,
   joining,
@@ -107,6 +114,7 @@ export * from "./convert.ts";
 export * from "./creation.ts";
 export * from "./creation_more.ts";
 export * from "./extrema.ts";
+export { amax, amin, aminmax, argmax, argmin, max, min } from "./extremes.ts";
 export * from "./fill.ts";
 export * from "./einsum.ts";
 export * from "./matmul.ts";
@@ -114,7 +122,19 @@ export * from "./math.ts";
 export * from "./math_binary.ts";
 export * from "./predicates.ts";
 export * from "./random.ts";
-export * from "./reduction.ts";
+export {
+  all,
+  any,
+  count_nonzero,
+  logsumexp,
+  mean,
+  nanmean,
+  nansum,
+  prod,
+  sum,
+  sum_to_size,
+} from "./reduction.ts";
+export * from "./statistics.ts";
 export * from "./gathering.ts";
 export * from "./indexing.ts";
 export * from "./joining.ts";

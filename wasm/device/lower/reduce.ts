@@ -117,6 +117,7 @@ function planFold(inputs: readonly View[], output: View, reducedDims: number, re
   const split = shape.length - reducedDims;
   const kept = numelOf(shape.slice(0, split));
   const reduced = numelOf(shape.slice(split));
+  if (kept * reduced === 0) return { walk: emptyWalk(inputs), kept, reduced, inner: 0 };
   const step = (d: number): number => Math.abs(strides[d]!);
   const matters = (d: number): boolean => shape[d] !== 1 && strides[d] !== 0;
 
@@ -136,7 +137,7 @@ function planFold(inputs: readonly View[], output: View, reducedDims: number, re
   }
   const order = [...outer, ...folding, ...inner];
   const views = inputs.map((v) => ({ ...v, shape: order.map((d) => v.shape[d]!), strides: order.map((d) => v.strides[d]!) }));
-  const walk = kept * reduced === 0 ? emptyWalk(inputs) : planWalk(views, views[0]!, false);
+  const walk = planWalk(views, views[0]!, false);
   return { walk, kept, reduced, inner: inner.reduce((n, d) => n * shape[d]!, inner.length > 0 ? 1 : 0) };
 }
 
