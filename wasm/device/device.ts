@@ -149,6 +149,15 @@ export class CpuDevice implements Device {
     this.#allocator.sweep();
   }
 
+  /** Runs independent multiply-adds in registers (benchmarks measure the ceiling with it); `out` takes 64 bytes of result. */
+  peak(out: Buffer, iterations: number): void {
+    const params = this.#context.params(2);
+    params.u32(baseOf(out));
+    params.u32(iterations);
+    this.#launch("peak_madd_f32", params.ptr, 1);
+    this.#context.endRun();
+  }
+
   /** Ends the worker threads. The device goes on, on one thread. */
   close(): void {
     this.#pool.terminate();

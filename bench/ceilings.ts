@@ -1,0 +1,31 @@
+/** What the machine can do, measured in the same run: multiply-adds in registers, and copying memory. */
+
+import type { CpuDevice } from "../wasm/device/index.ts";
+
+const ITERATIONS = 200_000;
+/** Operations per iteration of `peak_madd_f32` (wasm/cpp/peak.cpp). */
+const FLOPS = 96;
+
+export interface Ceilings {
+  /** GFLOP/s of independent multiply-adds on one thread. */
+  readonly madd: number;
+  /** GB/s read and written by a large copy. */
+  readonly copy: number;
+}
+
+export function measureMadd(device: CpuDevice): number {
+  const buffer = device.alloc(64);
+  const start = performance.now();
+  device.peak(buffer, ITERATIONS);
+  const ms = performance.now() - start;
+  device.free(buffer);
+  return (ITERATIONS * FLOPS) / ms / 1e6;
+}
+
+export function measureCopy(): number {
+  const n = 8 << 20;
+  const [from, to] = [new Float32Array(n).fill(1), new Float32Array(n).fill(2)];
+  const start = performance.now();
+  to.set(from);
+  return (2 * 4 * n) / (performance.now() - start) / 1e6;
+}

@@ -1,0 +1,104 @@
+/**
+ * npm run bench -- [--suite NAME,...] [--device cpu] [--threads N] [--json FILE] [--rounds N]
+ * Every figure, the ceilings and native PyTorch's times come from one run, taking turns.
+ */
+
+import * as torch from "kindling";
+import { cpus } from "node:os";
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import type { CpuDevice } from "../wasm/device/index.ts";
+import { suites, type Case } from "./cases.ts";
+import { measureCopy, measureMadd } from "./ceilings.ts";
+import { inTurns, once, summarize, type Timing } from "./measure.ts";
+import { measureMemory } from "./memory.ts";
+import { Native } from "./native/client.ts";
+
+const { values } = parseArgs({
+  options: {
+    suite: { type: "string", default: [...Object.keys(suites), "memory"].join(",") },
+    device: { type: "string", default: "cpu" },
+    threads: { type: "string", default: "1" },
+    rounds: { type: "string", default: "11" },
+    json: { type: "string" },
+  },
+});
+const chosen = values.suite.split(",");
+for (const name of chosen) {
+  if (name !== "memory" && !(name in suites)) {
+    throw new Error(`there is no suite "${name}"; there are ${[...Object.keys(suites), "memory"].join(", ")}`);
+  }
+}
+const threads = Number(values.threads);
+torch.set_num_threads(threads);
+torch.set_default_device(values.device);
+const device = torch.get_default_device() as CpuDevice;
+const native = chosen.some((s) => s !== "memory") ? await Native.start(threads) : null;
+
+interface Row {
+  readonly suite: string;
+  readonly name: string;
+  readonly ours: Timing;
+  readonly native: Timing | null;
+  readonly note: string;
+}
+const rows: Row[] = [];
+const madds: number[] = [];
+const copies: number[] = [];
+
+function describe(c: Case, ours: Timing, theirs: Timing | null, madd: number, copy: number): string {
+  const parts: string[] = [];
+  if (c.flops !== undefined) {
+    const rate = c.flops / ours.median / 1e6;
+    parts.push(`${rate.toFixed(1)} GFLOP/s = ${((100 * rate) / (madd * threads)).toFixed(0)}% of the multiply-add ceiling`);
+  }
+  if (c.bytes !== undefined) {
+    const rate = c.bytes / ours.median / 1e6;
+    parts.push(`${rate.toFixed(1)} GB/s = ${((100 * rate) / copy).toFixed(0)}% of copying`);
+  }
+  if (c.ops !== undefined) parts.push(`${((ours.median * 1000) / c.ops).toFixed(2)} us/op`);
+  if (theirs !== null) {
+    const ratio = ours.median / theirs.median;
+    parts.push(`${ratio.toFixed(2)}x native${c.goal === undefined ? "" : ` (goal ${c.goal}x${ratio <= c.goal ? "" : ", MISSED"})`}`);
+  }
+  return parts.join(", ");
+}
+
+console.log(
+  `${cpus()[0]?.model ?? "unknown processor"}, Node ${process.version}, ${device.variant} kernels, ${threads} thread(s), native PyTorch ${native?.version ?? "absent"}`,
+);
+for (const suite of chosen) {
+  for (const c of suites[suite] ?? []) {
+    torch.manual_seed(0);
+    const run = c.prepare();
+    const runners: (() => number | Promise<number>)[] = [() => once(run)];
+    if (native !== null) runners.push(() => native.time(c.name));
+    const ceilings = { madd: [] as number[], copy: [] as number[] };
+    runners.push(() => {
+      ceilings.madd.push(measureMadd(device));
+      ceilings.copy.push(measureCopy());
+      return 0;
+    });
+    const timings = await inTurns(runners, { rounds: Number(values.rounds) });
+    const ours = timings[0]!;
+    const theirs = native === null ? null : timings[1]!;
+    const [madd, copy] = [summarize(ceilings.madd).median, summarize(ceilings.copy).median];
+    madds.push(madd);
+    copies.push(copy);
+    const note = describe(c, ours, theirs, madd, copy);
+    rows.push({ suite, name: c.name, ours, native: theirs, note });
+    const spread = `${ours.median.toFixed(3)} ms [${ours.min.toFixed(3)}, ${ours.max.toFixed(3)}]`;
+    console.log(`${c.name.padEnd(16)} ${spread.padEnd(28)} ${theirs === null ? "" : `native ${theirs.median.toFixed(3)} ms  `}${note}`);
+  }
+}
+if (madds.length > 0) {
+  console.log(`ceilings: ${summarize(madds).median.toFixed(1)} GFLOP/s multiply-add, ${summarize(copies).median.toFixed(1)} GB/s copy`);
+}
+const memory = chosen.includes("memory") ? measureMemory(2000) : null;
+if (memory !== null) {
+  console.log(
+    `2,000 training steps: ${memory.early} bytes reserved after step 100, ${memory.late} after step 2,000 (${memory.change.toFixed(1)}%)`,
+  );
+}
+native?.stop();
+if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ node: process.version, threads, rows, memory }, null, 1));
