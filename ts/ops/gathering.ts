@@ -59,10 +59,11 @@ function checkIndex(op: string, input: Tensor, dim: number, index: Tensor, src: 
   });
 }
 
-type GatherOp = IndexedOp<Args<[{ dim: number }, { index: Tensor }], { sparse_grad?: boolean }>>;
+type GatherOp = IndexedOp<Args<[{ dim: number }, { index: Tensor }], { sparse_grad?: boolean; out?: Tensor | null }>>;
 
-export const gather: GatherOp = defineOp("gather", "input, dim, index, *, sparse_grad=False", {
-  doc: "out[i][j] = input[index[i][j]][j] for dim 0, and so on.",
+const gather_primitive: GatherOp = defineOp("gather", "input, dim, index", {
+  doc: "",
+  method: false,
   forward(ctx, input: Tensor, dim: number, index: Tensor) {
     const d = normalizeDim("gather", dim, input.ndim);
     checkIndex("gather", input, d, index, null);
@@ -81,6 +82,19 @@ export const gather: GatherOp = defineOp("gather", "input, dim, index, *, sparse
     return [filled(shape, 0, g.dtype, g.device).scatter_add(d, index!, g)];
   },
 });
+
+export const gather: GatherOp = composite(
+  "gather",
+  "input, dim, index, *, sparse_grad=False, out=None",
+  { doc: "out[i][j] = input[index[i][j]][j] for dim 0, and so on." },
+  (input: Tensor, dim: number, index: Tensor, _sparse: boolean, out: Tensor | null) => {
+    if (out === null) return gather_primitive(input, dim, index);
+    if (out.dtype !== input.dtype) {
+      throw new RuntimeError(`gather: Expected out tensor to have dtype ${input.dtype}, but got ${out.dtype} instead`);
+    }
+    return out.copy_(gather_primitive(input, dim, index));
+  },
+);
 
 /** `out[..., index, ...] = combine(out, src)` for a src of the index's shape. */
 function scatterInto(op: string, out: Tensor, dim: number, index: Tensor, src: Tensor, reduce: Combine): void {

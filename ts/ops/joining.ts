@@ -3,9 +3,10 @@
 import { int64, promote_types, type DType } from "../core/dtype.ts";
 import { IndexError, RuntimeError } from "../core/errors.ts";
 import { formatShape, normalizeDim, sameShape, type Shape } from "../core/shape.ts";
-import { Tensor } from "../core/tensor.ts";
-import { composite, defineOp, type Op } from "../engine/define.ts";
+import { needsGraph, Tensor } from "../core/tensor.ts";
+import { composite, defineOp, type Geometry, type Op } from "../engine/define.ts";
 import { writeInto } from "../engine/inplace.ts";
+import { record } from "../engine/node.ts";
 import { resultType } from "../engine/promotion.ts";
 import { alias, commonDevice, copyOf, empty } from "../engine/run.ts";
 import { describe, type Args } from "../engine/signature.ts";
@@ -158,13 +159,43 @@ export const column_stack: JoinOp = composite(
 
 // Taking apart
 
-/** Parts of these sizes along dim, as views. */
-function cut(input: Tensor, dim: number, sizes: readonly number[]): Tensor[] {
-  let at = 0;
-  return sizes.map((n) => {
-    at += n;
-    return input.slice(dim, at - n, at);
+/** Views of one input that share a node, so that their gradients are joined once and not each spread over the input's shape. */
+function views(name: string, input: Tensor, geometries: readonly Geometry[], join: (grads: Tensors) => Tensor): Tensor[] {
+  const base = input._view?.base ?? input;
+  const out = geometries.map((g) => {
+    const part = alias(input, g.shape, g.strides, g.offset);
+    part._view = { base, graphVersion: base._graphVersion };
+    return part;
   });
+  if (needsGraph(input) && out.length > 0) {
+    const shapes = geometries.map((g) => g.shape);
+    record(
+      name,
+      [input],
+      out,
+      (grads) => {
+        const some = grads.find((g) => g !== null)!;
+        return [join(grads.map((g, i) => g ?? some.new_zeros(shapes[i]!)))];
+      },
+      null,
+    );
+  }
+  return out;
+}
+
+/** Parts of these sizes along dim, one after another and all of it, as views. */
+function cut(input: Tensor, dim: number, sizes: readonly number[]): Tensor[] {
+  const step = input._strides[dim]!;
+  let at = 0;
+  const geometries = sizes.map((n) => {
+    at += n;
+    return {
+      shape: input.shape.with(dim, n),
+      strides: input._strides,
+      offset: input._offset + (n === 0 ? 0 : at - n) * step,
+    };
+  });
+  return views("split", input, geometries, (grads) => cat(grads, dim));
 }
 
 function withSizes(op: string, input: Tensor, sizes: readonly number[], dim: number): Tensor[] {
@@ -334,7 +365,13 @@ export const unbind: PartsOp<Args<[{ dim?: number }]>> = composite(
   (input: Tensor, dim: number) => {
     if (input.ndim === 0) throw new IndexError(`unbind: Dimension specified as ${dim} but tensor has no dimensions`);
     const d = normalizeDim("unbind", dim, input.ndim);
-    return Array.from({ length: input.shape[d]! }, (_, i) => input.select(d, i));
+    const [shape, strides, step] = [input.shape.toSpliced(d, 1), input._strides.toSpliced(d, 1), input._strides[d]!];
+    const geometries = Array.from({ length: input.shape[d]! }, (_, i) => ({
+      shape,
+      strides,
+      offset: input._offset + i * step,
+    }));
+    return views("unbind", input, geometries, (grads) => stack(grads, d));
   },
 );
 
