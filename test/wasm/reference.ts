@@ -37,7 +37,7 @@ function roundEven(x: number): number {
   const r = d < 0.5 || (d === 0.5 && low % 2 === 0) ? low : low + 1;
   return r === 0 && x < 0 ? -0 : r;
 }
-function power(a: number, b: number): number {
+export function power(a: number, b: number): number {
   if (a === 1 || b === 0 || (a === -1 && Math.abs(b) === Infinity)) return 1;
   return a ** b;
 }
@@ -55,7 +55,7 @@ function nextAfter(dtype: DType, a: number, b: number): number {
   u32[0]! += a < b === a > 0 ? 1 : -1;
   return f32[0];
 }
-function erf(x: number): number {
+export function erf(x: number): number {
   const a = Math.abs(x);
   if (a > 3) return Math.sign(x) * (1 - erfcTail(a));
   // The series with positive terms: 2 / sqrt(pi) * exp(-x^2) * sum of 2^n x^(2n+1) / (2n+1)!!
@@ -67,11 +67,11 @@ function erf(x: number): number {
   }
   return Number.isNaN(x) ? NaN : (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
-/** erfc of 2 and more, by its continued fraction. */
+/** erfc of 1 and more, by its continued fraction. */
 function erfcTail(x: number): number {
   if (x > 30) return 0;
   let f = x;
-  for (let n = 100; n >= 1; n--) f = x + n / 2 / f;
+  for (let n = 300; n >= 1; n--) f = x + n / 2 / f;
   return Math.exp(-x * x) / f / Math.sqrt(Math.PI);
 }
 
@@ -103,7 +103,7 @@ const FLOATS: { readonly [K in ScalarOp]?: Fn } = {
   },
   remainder: (_, a, b) => remainder(a!, b!),
   fmod: (_, a, b) => a! % b!,
-  madd: (_, a, b, c) => a! * b! + c!,
+  madd: (d, a, b, c) => (d === dtypes.float64 ? a! * b! : Math.fround(a! * b!)) + c!,
   pow: (_, a, b) => power(a!, b!),
   reciprocal: (_, a) => 1 / a!,
   sqrt: (_, a) => Math.sqrt(a!),
@@ -141,7 +141,7 @@ const FLOATS: { readonly [K in ScalarOp]?: Fn } = {
   atanh: (_, a) => Math.atanh(a!),
   sigmoid: (_, a) => 1 / (1 + Math.exp(-a!)),
   erf: (_, a) => erf(a!),
-  erfc: (_, a) => (a! > 2 ? erfcTail(a!) : 1 - erf(a!)),
+  erfc: (_, a) => (a! > 1 ? erfcTail(a!) : 1 - erf(a!)),
   hypot: (_, a, b) => Math.hypot(a!, b!),
   copysign: (_, a, b) => (b! < 0 || Object.is(b!, -0) ? -Math.abs(a!) : Math.abs(a!)),
   nextafter: (d, a, b) => nextAfter(d, a!, b!),

@@ -14,9 +14,11 @@ import {
   loadHalves, storeHalves, to, where64, widen,
 } from "./block_convert";
 import {
-  floats1, floats2, integerScalars2, integers1, integers2, precise1, precise2, predicate1, predicate2, scalar2,
-  scalars2, vector1, vector3, vectors1, vectors2, vectors3,
+  floats1, floats2, integerScalars2, integers1, integers2, mixed1, precise1, precise2, predicate1, predicate2, scalar2,
+  scalars2, vector1, vector2, vector3, vectors1, vectors2, vectors3,
 } from "./block_loops";
+import { Erf, Exp, Exp2, Expm1, Log, Log10, Log1p, Log2, Sigmoid, Tanh } from "./math_f32";
+import { Cos, Pow, Sin } from "./math_f32_wide";
 import {
   Digamma, Erf64, Erfc64, Erfcx, Erfinv64, I0, I0e, I1, I1e, Igamma, Igammac, Lgamma, LogNdtr, Ndtri, Polygamma, Zeta,
 } from "./math_special";
@@ -62,7 +64,11 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* remainder */ (lane, d, a, b, c, n) => { scalars2<Remainder>(lane, d, a, b, n); },
   /* fmod */ (lane, d, a, b, c, n) => { scalars2<Fmod>(lane, d, a, b, n); },
   /* madd */ (lane, d, a, b, c, n) => { vectors3<Madd>(lane, d, a, b, c, n); },
-  /* pow */ (lane, d, a, b, c, n) => { if (lane <= Lane.f64) precise2<Pow64>(lane, d, a, b, n); else integerScalars2<IntegerPow>(lane, d, a, b, n); },
+  /* pow */ (lane, d, a, b, c, n) => {
+    if (lane == Lane.f32) vector2<f32, Pow>(d, a, b, n);
+    else if (lane == Lane.f64) precise2<Pow64>(lane, d, a, b, n);
+    else integerScalars2<IntegerPow>(lane, d, a, b, n);
+  },
   /* reciprocal */ (lane, d, a, b, c, n) => { floats1<Reciprocal>(lane, d, a, n); },
   /* sqrt */ (lane, d, a, b, c, n) => { floats1<Sqrt>(lane, d, a, n); },
   /* rsqrt */ (lane, d, a, b, c, n) => { floats1<Rsqrt>(lane, d, a, n); },
@@ -91,15 +97,15 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* shift_right */ (lane, d, a, b, c, n) => { integerScalars2<ShiftRight>(lane, d, a, b, n); },
   /* gcd */ (lane, d, a, b, c, n) => { integerScalars2<Gcd>(lane, d, a, b, n); },
   /* where */ (lane, d, a, b, c, n) => { if (lane == Lane.f32 || lane == Lane.i32) vector3<i32, Where>(d, a, b, c, n); else where64(d, a, b, c, n); },
-  /* exp */ (lane, d, a, b, c, n) => { precise1<Exp64>(lane, d, a, n); },
-  /* exp2 */ (lane, d, a, b, c, n) => { precise1<Exp2of64>(lane, d, a, n); },
-  /* expm1 */ (lane, d, a, b, c, n) => { precise1<Expm1of64>(lane, d, a, n); },
-  /* log */ (lane, d, a, b, c, n) => { precise1<Log64>(lane, d, a, n); },
-  /* log2 */ (lane, d, a, b, c, n) => { precise1<Log2of64>(lane, d, a, n); },
-  /* log10 */ (lane, d, a, b, c, n) => { precise1<Log10of64>(lane, d, a, n); },
-  /* log1p */ (lane, d, a, b, c, n) => { precise1<Log1pOf64>(lane, d, a, n); },
-  /* sin */ (lane, d, a, b, c, n) => { precise1<Sin64>(lane, d, a, n); },
-  /* cos */ (lane, d, a, b, c, n) => { precise1<Cos64>(lane, d, a, n); },
+  /* exp */ (lane, d, a, b, c, n) => { mixed1<Exp, Exp64>(lane, d, a, n); },
+  /* exp2 */ (lane, d, a, b, c, n) => { mixed1<Exp2, Exp2of64>(lane, d, a, n); },
+  /* expm1 */ (lane, d, a, b, c, n) => { mixed1<Expm1, Expm1of64>(lane, d, a, n); },
+  /* log */ (lane, d, a, b, c, n) => { mixed1<Log, Log64>(lane, d, a, n); },
+  /* log2 */ (lane, d, a, b, c, n) => { mixed1<Log2, Log2of64>(lane, d, a, n); },
+  /* log10 */ (lane, d, a, b, c, n) => { mixed1<Log10, Log10of64>(lane, d, a, n); },
+  /* log1p */ (lane, d, a, b, c, n) => { mixed1<Log1p, Log1pOf64>(lane, d, a, n); },
+  /* sin */ (lane, d, a, b, c, n) => { mixed1<Sin, Sin64>(lane, d, a, n); },
+  /* cos */ (lane, d, a, b, c, n) => { mixed1<Cos, Cos64>(lane, d, a, n); },
   /* tan */ (lane, d, a, b, c, n) => { precise1<Tan64>(lane, d, a, n); },
   /* asin */ (lane, d, a, b, c, n) => { precise1<Asin64>(lane, d, a, n); },
   /* acos */ (lane, d, a, b, c, n) => { precise1<Acos64>(lane, d, a, n); },
@@ -107,12 +113,12 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* atan2 */ (lane, d, a, b, c, n) => { precise2<Atan2of64>(lane, d, a, b, n); },
   /* sinh */ (lane, d, a, b, c, n) => { precise1<Sinh64>(lane, d, a, n); },
   /* cosh */ (lane, d, a, b, c, n) => { precise1<Cosh64>(lane, d, a, n); },
-  /* tanh */ (lane, d, a, b, c, n) => { precise1<Tanh64>(lane, d, a, n); },
+  /* tanh */ (lane, d, a, b, c, n) => { mixed1<Tanh, Tanh64>(lane, d, a, n); },
   /* asinh */ (lane, d, a, b, c, n) => { precise1<Asinh64>(lane, d, a, n); },
   /* acosh */ (lane, d, a, b, c, n) => { precise1<Acosh64>(lane, d, a, n); },
   /* atanh */ (lane, d, a, b, c, n) => { precise1<Atanh64>(lane, d, a, n); },
-  /* sigmoid */ (lane, d, a, b, c, n) => { precise1<Sigmoid64>(lane, d, a, n); },
-  /* erf */ (lane, d, a, b, c, n) => { precise1<Erf64>(lane, d, a, n); },
+  /* sigmoid */ (lane, d, a, b, c, n) => { mixed1<Sigmoid, Sigmoid64>(lane, d, a, n); },
+  /* erf */ (lane, d, a, b, c, n) => { mixed1<Erf, Erf64>(lane, d, a, n); },
   /* erfc */ (lane, d, a, b, c, n) => { precise1<Erfc64>(lane, d, a, n); },
   /* erfinv */ (lane, d, a, b, c, n) => { precise1<Erfinv64>(lane, d, a, n); },
   /* hypot */ (lane, d, a, b, c, n) => { precise2<Hypot64>(lane, d, a, b, n); },

@@ -1,0 +1,3 @@
+import { sweep } from "./accuracy.ts";
+
+sweep(1 << 22);
