@@ -109,7 +109,8 @@ export const tensor: TensorFn = composite(
       out = fromBytes(bytes, [data.length], type, place(device));
     } else {
       const { shape, values, dtype: inferred } = flatten(data);
-      const type = dtype ?? inferred;
+      // JavaScript cannot write 2.0: whole numbers that are to require grad are meant as floats.
+    const type = dtype ?? (requires_grad && inferred === int64 ? get_default_dtype() : inferred);
       out = fromBytes(encode(type, values), shape, type, place(device));
     }
     return requires_grad ? out.requires_grad_() : out;
