@@ -8,11 +8,14 @@ import { cpus } from "node:os";
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { CpuDevice } from "../wasm/device/index.ts";
-import { suites, type Case } from "./cases.ts";
+import { kernelSuites, type Case } from "./cases.ts";
 import { measureCopy, measureMadd } from "./ceilings.ts";
 import { inTurns, once, summarize, type Timing } from "./measure.ts";
 import { measureMemory } from "./memory.ts";
 import { Native } from "./native/client.ts";
+import { training } from "./training.ts";
+
+const suites: Readonly<Record<string, readonly Case[]>> = { ...kernelSuites, training };
 
 const { values } = parseArgs({
   options: {
