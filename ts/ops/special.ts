@@ -96,14 +96,19 @@ export const erfcx: SpecialOp = special("erfcx", "e^(input²) erfc(input).", e.e
         .sub(2 / Math.sqrt(Math.PI)),
     ),
 ]);
-export const log_ndtr: SpecialOp = special("log_ndtr", "log(ndtr(input)), without underflow.", e.log_ndtr, [
+/** In steps of the input's own precision, which the formula of the gradient counts on. */
+function logNdtr(x: Expr): Expr {
+  const t = e.mul(x, Math.SQRT1_2);
+  const below = e.sub(e.log(e.mul(e.erfcx(e.neg(t)), 0.5)), e.mul(t, t));
+  return e.where(e.lt(x, -1), below, e.log1p(e.mul(e.erfc(t), -0.5)));
+}
+
+export const log_ndtr: SpecialOp = special("log_ndtr", "log(ndtr(input)), without underflow.", logNdtr, [
   ["input", "out"],
+  // The density over the distribution: PyTorch's formula, which far below zero loses digits where out is large.
   (g, { input, out }) => {
-    const slope = erfcx(tensorOf(input).mul(-Math.SQRT1_2))
-      .reciprocal()
-      .mul(Math.sqrt(2 / Math.PI));
-    // NaN where the value itself is -infinity.
-    return g.mul(slope.add(tensorOf(out).mul(0)));
+    const exponent = tensorOf(out).add(tensorOf(input).square().mul(0.5));
+    return g.mul(1 / ROOT_TWO_PI).mul(exponent.neg().exp());
   },
 ]);
 export const entr: SpecialOp = special(
