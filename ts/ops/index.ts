@@ -23,6 +23,8 @@ import * as indexing from "./indexing.ts";
 import { install } from "./install.ts";
 import * as random from "./random.ts";
 import * as reduction from "./reduction.ts";
+import * as scan from "./scan.ts";
+import * as sorting from "./sorting.ts";
 import * as statistics from "./statistics.ts";
 import * as special from "./special.ts";
 import * as gathering from "./gathering.ts";
@@ -57,6 +59,9 @@ declare module "../core/tensor.ts" {
       Methods<typeof predicates>,
       Methods<typeof random>,
       Methods<typeof reduction>,
+      Methods<typeof scan>,
+      Methods<typeof sorting>,
+      sorting.MedianMethods,
       Methods<typeof statistics>,
       Methods<Pick<typeof special, "i0">>,
       Methods<typeof gathering>,
@@ -89,6 +94,8 @@ for (const family of [
   predicates,
   random,
   reduction,
+  scan,
+  sorting,
   statistics,
   gathering,
   indexing,
@@ -134,6 +141,8 @@ export {
   sum,
   sum_to_size,
 } from "./reduction.ts";
+export { cummax, cummin, cumprod, cumsum, logcumsumexp } from "./scan.ts";
+export * from "./sorting.ts";
 export * from "./statistics.ts";
 export * from "./gathering.ts";
 export * from "./indexing.ts";
