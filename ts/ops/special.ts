@@ -11,6 +11,7 @@ import { where } from "./compare.ts";
 import { ofInput, unary } from "./math.ts";
 import { xTimesLog } from "./math_binary.ts";
 
+export * from "./special_polynomials.ts";
 export { digamma, digamma as psi, erf, erfc, erfinv, exp2, expm1, log1p, logit, polygamma, round, sinc } from "./math.ts";
 export { sigmoid as expit, lgamma as gammaln, mvlgamma as multigammaln } from "./math.ts";
 export { igamma as gammainc, igammac as gammaincc, xlogy } from "./math_binary.ts";
@@ -154,3 +155,18 @@ export const zeta: PairOp = pointwise("zeta", "input, other", {
   dtype: "float",
   expr: ({ input, other }) => e.zeta(input!, other!),
 });
+
+export const modified_bessel_i0: SpecialOp = special(
+  "modified_bessel_i0",
+  "The modified Bessel function of the first kind of order 0.",
+  e.i0,
+);
+export const modified_bessel_i1: SpecialOp = special(
+  "modified_bessel_i1",
+  "The modified Bessel function of the first kind of order 1.",
+  e.i1,
+);
+
+export const spherical_bessel_j0: SpecialOp = special("spherical_bessel_j0", "sin(input) / input, 1 at 0.", (x) =>
+  e.where(e.eq(x, 0), e.constant(1, x.dtype), e.where(e.isinf(x), e.constant(0, x.dtype), e.div(e.sin(x), x))),
+);
