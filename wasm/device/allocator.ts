@@ -29,7 +29,7 @@ const SHELF_BYTES = 256 << 10;
 /** How many bytes may be allocated (net of explicit frees) before garbage is collected. */
 const LEAST_PRESSURE = 64 << 20;
 /** Share of the time that collecting may take before it is done less often. */
-const MOST_COLLECT_SHARE = 0.02;
+const MOST_COLLECT_SHARE = 0.05;
 
 /** So many dead buffers may be kept by the language's rule that a new WeakRef's target lives until the job ends. */
 const MOST_KEPT = 4096;
@@ -177,7 +177,7 @@ export class Allocator {
     const cost = now - start;
     const share = Math.min(cost, this.#lastCost) / Math.max(now - this.#sweptAt, 1e-3);
     if (share > MOST_COLLECT_SHARE) {
-      const most = Math.max(LEAST_PRESSURE, this.#memory.limit / 8);
+      const most = Math.max(LEAST_PRESSURE, this.#memory.limit / 16);
       this.#threshold = Math.min(most, this.#threshold * 1.5);
     } else if (share < MOST_COLLECT_SHARE / 8) this.#threshold = Math.max(LEAST_PRESSURE, this.#threshold / 1.25);
     this.#lastCost = cost;
