@@ -152,8 +152,8 @@ export class CpuDevice implements Device {
   /** Runs independent multiply-adds in registers (benchmarks measure the ceiling with it); `out` takes 64 bytes of result. */
   peak(out: Buffer, iterations: number): void {
     const params = this.#context.params(2);
-    params.u32(baseOf(out));
-    params.u32(iterations);
+    params.i32(baseOf(out));
+    params.i32(iterations);
     this.#launch("peak_madd_f32", params.ptr, 1);
     this.#context.endRun();
   }
