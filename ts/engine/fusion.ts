@@ -52,6 +52,8 @@ type Arg = MapNode | View;
 
 export class MapNode implements Pending {
   uses = 0;
+  /** Pending nodes that read this one; once it is computed they count as readers of its buffer. */
+  consumers = 0;
   /** Set once computed. */
   view: View | null = null;
   /** Scratch of the walk that collects a DAG. */
@@ -97,6 +99,7 @@ export class MapNode implements Pending {
 
   private resolve(view: View): void {
     this.view = view;
+    view.buffer.readers += this.consumers;
     this.storage.buffer = view.buffer;
     this.storage.pending = null;
     this.abandon();
@@ -104,7 +107,13 @@ export class MapNode implements Pending {
 
   /** Lets go of the inputs: the value has been computed, or written elsewhere and is wanted no more. */
   abandon(): void {
-    for (const a of this.args) if (!(a instanceof MapNode)) a.buffer.readers--;
+    for (const a of this.args) {
+      if (!(a instanceof MapNode)) a.buffer.readers--;
+      else {
+        a.consumers--;
+        if (a.view !== null) a.view.buffer.readers--;
+      }
+    }
     this.args = NO_ARGS;
   }
 }
@@ -255,6 +264,7 @@ export function deferMap(
       leaves++;
       if (a instanceof MapNode) {
         a.uses--;
+        a.consumers--;
         a.materialize();
         args[i] = capture(inputs[i]!, shape);
       }
@@ -273,6 +283,7 @@ function capture(t: Tensor, shape: Shape): Arg {
   if (pending !== null) {
     if (pending instanceof MapNode && showsAll(t, pending) && sameShape(t.shape, shape)) {
       pending.uses++;
+      pending.consumers++;
       return pending;
     }
     pending.materialize();

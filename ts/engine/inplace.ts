@@ -3,6 +3,7 @@
  * whose version rises, and the target takes the result's place in the graph. A view that is written to changes its base's history.
  */
 
+import type { Buffer } from "../core/device.ts";
 import { Category } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled } from "../core/grad_mode.ts";
@@ -58,7 +59,7 @@ export function checkWritable(name: string, self: Tensor): void {
   if (self._leafRequiresGrad) {
     throw new RuntimeError(`${name}: a leaf Variable that requires grad is being used in an in-place operation.`);
   }
-  if (self._view !== null && self._view.base._leafRequiresGrad) {
+  if (self._view !== null && self.requires_grad && self._view.base.is_leaf) {
     throw new RuntimeError(`${name}: a view of a leaf Variable that requires grad is being used in an in-place operation.`);
   }
 }
@@ -104,17 +105,7 @@ export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = n
     own = hazards(node, dst, null) ?? 0;
   }
   const device = dst.device;
-  if (buffer.readers > own) {
-    // Somebody still wants the old bytes: they keep the old buffer.
-    const old = buffer;
-    buffer = device.alloc(old.nbytes);
-    const all = { buffer: old, dtype: dst.dtype, shape: [storage.size], strides: [1], offset: 0 };
-    const copy = cachedKernel(device, `copy|${dst.dtype.code}`, () =>
-      device.prepare({ kind: "map", inputs: [dst.dtype], scalars: 0, outputs: [load(0, dst.dtype)] }),
-    );
-    device.run(copy, [all], [{ ...all, buffer }], { scalars: [] });
-    storage.buffer = buffer;
-  }
+  if (buffer.readers > own) buffer = leaveToReaders(dst);
   const dag = collect(node);
   const kernel = cachedKernel(device, `${dag.key}>${node.slot}`, () =>
     device.prepare({
@@ -130,6 +121,26 @@ export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = n
   snapshot?.abandon();
 }
 
+/** Deferred maps still want `t`'s old bytes: they keep the old buffer, and the storage goes on with a copy. */
+function leaveToReaders({ _storage: storage, dtype, device }: Tensor): Buffer {
+  const old = storage.buffer!;
+  const buffer = device.alloc(old.nbytes);
+  const all = { buffer: old, dtype, shape: [storage.size], strides: [1], offset: 0 };
+  const copy = cachedKernel(device, `copy|${dtype.code}`, () =>
+    device.prepare({ kind: "map", inputs: [dtype], scalars: 0, outputs: [load(0, dtype)] }),
+  );
+  device.run(copy, [all], [{ ...all, buffer }], { scalars: [] });
+  storage.buffer = buffer;
+  return buffer;
+}
+
+/** Before a kernel that writes to `t`'s memory itself: its value is computed, nobody else's pending reads are harmed, the version rises. */
+export function prepareWrite(t: Tensor): void {
+  const storage = t._storage;
+  storage.version++;
+  if (storage.materialize().readers > 0) leaveToReaders(t);
+}
+
 /** How many of the DAG's reads are of `dst`'s own memory; null when one of them is not element by element the written one. */
 function hazards(node: MapNode, dst: Tensor, scratch: MapNode | null | undefined): number | null {
   const dag = collect(node);
@@ -140,7 +151,7 @@ function hazards(node: MapNode, dst: Tensor, scratch: MapNode | null | undefined
       const view = "buffer" in a ? a : a.view;
       if (view === null || view.buffer !== dst._storage.buffer) continue;
       if (view.offset !== dst._offset || !sameShape(view.strides, dst._strides)) return null;
-      if ("buffer" in a && (n === node || n === scratch)) own++;
+      if (n === node || n === scratch) own++;
     }
   }
   return own;
@@ -164,6 +175,8 @@ export function adopt(self: Tensor, value: Tensor): void {
   if (view === null) {
     self._gradFn = value.grad_fn;
     self._outputNr = value._outputNr;
+    // Views of it are now windows onto the new history.
+    self._graphVersion++;
     return;
   }
   // base_new = base_old with this window replaced by value.
