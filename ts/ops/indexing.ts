@@ -9,7 +9,7 @@ import { is_grad_enabled } from "../core/grad_mode.ts";
 import { broadcastShapes, broadcastStrides, formatShape, sameShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
-import { checkWritable, updateInPlace } from "../engine/inplace.ts";
+import { checkWritable, prepareWrite, updateInPlace } from "../engine/inplace.ts";
 import { alias, copyOf, empty, run } from "../engine/run.ts";
 import { describe, type Args } from "../engine/signature.ts";
 import type { Operand } from "./arithmetic.ts";
@@ -303,14 +303,14 @@ export const index_put_: IndexPutInPlaceOp = composite(
     }
     const values = value instanceof Tensor ? value : filled([], value, self.dtype, self.device);
     checkValues("index_put_", self, values);
-    const buffer = view._storage.materialize();
     const recording = is_grad_enabled() && (self.requires_grad || values.requires_grad);
-    if (recording || buffer.readers > 0 || values._storage === view._storage) {
+    const shared = [values, ...indices].some((t) => t !== null && t._storage === view._storage);
+    if (recording || shared) {
       updateInPlace("index_put_", view, (old) => put_tensors(old, indices, values, accumulate));
     } else {
       checkWritable("index_put_", view);
+      prepareWrite(view);
       scatterInto(view, indices, values, accumulate);
-      view._storage.version++;
     }
     return self;
   },

@@ -63,7 +63,7 @@ function special(x: number): string | null {
 /** `{:.nf}` */
 function fixed(x: number, digits: number): string {
   const a = Math.abs(x);
-  if (a >= 1e21) return `${sign(x)}${BigInt(a)}${digits > 0 ? `.${"0".repeat(digits)}` : ""}`;
+  if (a >= 1e21 && a < Infinity) return `${sign(x)}${BigInt(a)}${digits > 0 ? `.${"0".repeat(digits)}` : ""}`;
   return special(x) ?? sign(x) + halfEven(a.toFixed(digits), a.toFixed(digits + EXTRA));
 }
 
