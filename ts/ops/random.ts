@@ -13,6 +13,7 @@ import { loadState, makeGenerator, reseed, saveState } from "../kernel/generator
 import type { GeneratorState, RandomSpec } from "../kernel/spec.ts";
 import { checkSize, finish, fromBytes, place, type TensorOptions } from "./creation.ts";
 import { get_default_device } from "./devices.ts";
+import { searchsorted } from "./sorting.ts";
 
 type Place = Device | string | null;
 type Distribution = RandomSpec["distribution"];
@@ -364,7 +365,7 @@ export const multinomial: MultinomialOp = defineOp("multinomial", "input, num_sa
     const total = cumulative.slice(-1, n - 1);
     const shape = [...input.shape.slice(0, -1), num_samples];
     const uniform = draw("uniform", shape, float64, input.device, 0, 1, generator);
-    const at = cumulative.div(total).to(float64).searchsorted(uniform);
+    const at = searchsorted(cumulative.div(total).to(float64), uniform);
     return at.clamp({ max: n - 1 });
   },
 });
