@@ -11,6 +11,7 @@ import { where } from "./compare.ts";
 import { ofInput, unary } from "./math.ts";
 import { xTimesLog } from "./math_binary.ts";
 
+export * from "./special_bessel.ts";
 export * from "./special_polynomials.ts";
 export { digamma, digamma as psi, erf, erfc, erfinv, exp2, expm1, log1p, logit, polygamma, round, sinc } from "./math.ts";
 export { sigmoid as expit, lgamma as gammaln, mvlgamma as multigammaln } from "./math.ts";
