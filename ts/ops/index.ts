@@ -15,6 +15,8 @@ import * as fill from "./fill.ts";
 import * as linalg from "./linalg.ts";
 import * as einsum from "./einsum.ts";
 import * as matmul from "./matmul.ts";
+import * as matrix from "./matrix.ts";
+import * as norms from "./norms.ts";
 import * as math from "./math.ts";
 import * as math_binary from "./math_binary.ts";
 import * as operators from "./operators.ts";
@@ -54,6 +56,8 @@ declare module "../core/tensor.ts" {
       Methods<typeof fill>,
       Methods<typeof math>,
       Methods<typeof matmul>,
+      Methods<typeof matrix>,
+      Methods<typeof norms>,
       Methods<typeof math_binary>,
       Methods<typeof operators>,
       Methods<typeof predicates>,
@@ -89,6 +93,8 @@ for (const family of [
   fill,
   einsum,
   matmul,
+  matrix,
+  norms,
   math,
   math_binary,
   predicates,
@@ -125,6 +131,8 @@ export { amax, amin, aminmax, argmax, argmin, max, min } from "./extremes.ts";
 export * from "./fill.ts";
 export * from "./einsum.ts";
 export * from "./matmul.ts";
+export * from "./matrix.ts";
+export { cdist, dist, norm, renorm } from "./norms.ts";
 export * from "./math.ts";
 export * from "./math_binary.ts";
 export * from "./predicates.ts";

@@ -1,9 +1,129 @@
 /** torch.linalg: norms and products of vectors and matrices. */
 
-import { RuntimeError } from "../core/errors.ts";
+import { bool, Category, int64, type DType, type Scalar } from "../core/dtype.ts";
+import { LinAlgError, RuntimeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
+import { checkTensor, type Args } from "../engine/signature.ts";
+import { registry } from "./install.ts";
+import { cat } from "./joining.ts";
+import { cross as crossProduct } from "./matrix.ts";
+import { matrixNormOf, normOf, vectorNormOf, type NormArgs } from "./norms.ts";
+import type { Dims } from "./reduction.ts";
+
+export const vector_norm: Op<[x: Tensor, ...NormArgs<Scalar>], Tensor> = composite(
+  "vector_norm",
+  "x, ord=2, dim=None, keepdim=False, *, dtype=None",
+  { doc: "(sum of |x|^ord)^(1/ord) over dim or all elements; 0 counts non-zeros, ±inf are the greatest and the least." },
+  (x: Tensor, ord: Scalar, dim: Dims, keepdim: boolean, dtype: DType | null) =>
+    vectorNormOf("linalg.vector_norm", x, ord, dim, keepdim, dtype),
+);
+
+export const matrix_norm: Op<[A: Tensor, ...NormArgs<Scalar | "fro" | "nuc">], Tensor> = composite(
+  "matrix_norm",
+  "A, ord='fro', dim=[-2, -1], keepdim=False, *, dtype=None",
+  { doc: "Norm of matrices: 'fro', 'nuc', ±1 (columns), ±inf (rows), ±2 (singular values)." },
+  (A: Tensor, ord: Scalar | "fro" | "nuc", dim: Dims, keepdim: boolean, dtype: DType | null) =>
+    matrixNormOf("linalg.matrix_norm", A, ord, dim, keepdim, dtype),
+);
+
+export const norm: Op<[A: Tensor, ...NormArgs<Scalar | "fro" | "nuc" | null>], Tensor> = composite(
+  "norm",
+  "A, ord=None, dim=None, keepdim=False, *, dtype=None",
+  { doc: "A vector norm or a matrix norm, by ord and dim." },
+  (A: Tensor, ord: Scalar | "fro" | "nuc" | null, dim: Dims, keepdim: boolean, dtype: DType | null) =>
+    normOf("linalg.norm", A, ord, dim, keepdim, dtype),
+);
+
+type PairOp = Op<[input: Tensor, ...Args<[{ other: Tensor }], { dim?: number }>], Tensor>;
+
+export const cross: PairOp = composite(
+  "cross",
+  "input, other, *, dim=-1",
+  {
+    doc: "Cross products of the 3-vectors along dim.",
+    method: false,
+  },
+  (input: Tensor, other: Tensor, dim: number) => {
+    checkTensor("linalg.cross", "input", input);
+    checkTensor("linalg.cross", "other", other);
+    if (input.ndim !== other.ndim) {
+      throw new RuntimeError(`linalg.cross: inputs must have the same number of dimensions, got ${input.ndim} and ${other.ndim}`);
+    }
+    return crossProduct(input, other, dim);
+  },
+);
+
+export const vecdot: Op<[x: Tensor, ...Args<[{ y: Tensor }], { dim?: number }>], Tensor> = composite(
+  "vecdot",
+  "x, y, *, dim=-1",
+  { doc: "Dot products of the vectors along dim." },
+  (x: Tensor, y: Tensor, dim: number) => {
+    checkTensor("linalg.vecdot", "x", x);
+    checkTensor("linalg.vecdot", "y", y);
+    const product = x.mul(y);
+    return product.sum(dim, false, { dtype: product.dtype.category === Category.bool ? int64 : product.dtype });
+  },
+);
+
+export const diagonal: Op<[A: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }], Tensor> = composite(
+  "diagonal",
+  "A, *, offset=0, dim1=-2, dim2=-1",
+  { doc: "A view of the diagonals of matrices." },
+  (A: Tensor, offset: number, dim1: number, dim2: number) => {
+    checkTensor("linalg.diagonal", "A", A);
+    return A.diagonal(offset, dim1, dim2);
+  },
+);
+
+export const matrix_power: Op<[A: Tensor, ...Args<[{ n: number }]>], Tensor> = composite(
+  "matrix_power",
+  "A, n",
+  { doc: "A multiplied by itself n times, by squaring; negative n: of the inverse." },
+  (A: Tensor, n: number) => {
+    checkTensor("linalg.matrix_power", "A", A);
+    const size = A.shape.at(-1);
+    if (A.ndim < 2 || A.shape.at(-2) !== size) {
+      throw new RuntimeError(
+        `linalg.matrix_power: A must be batches of square matrices, but they have shape ${formatShape(A.shape)}`,
+      );
+    }
+    // Not an identity on its own: the result stays connected to A.
+    if (n === 0) return A.masked_fill(A.new_ones([], { dtype: bool }), 0).add(A.new_ones([size!]).diag());
+    let base = A;
+    if (n < 0) {
+      const inv = registry.get("linalg.inv") as ((a: Tensor) => Tensor) | undefined;
+      if (inv === undefined)
+        throw new LinAlgError("linalg.matrix_power: negative powers need linalg.inv, which is not there yet");
+      base = inv(A);
+    }
+    let out: Tensor | null = null;
+    for (let rest = Math.abs(n); rest > 0; rest = Math.floor(rest / 2)) {
+      if (rest % 2 === 1) out = out === null ? base : out.matmul(base);
+      if (rest > 1) base = base.matmul(base);
+    }
+    return n === 1 ? out!.clone() : out!;
+  },
+);
+
+export const vander: Op<[x: Tensor, options?: { N?: number | null }], Tensor> = composite(
+  "vander",
+  "x, *, N=None",
+  { doc: "Powers 0 to N - 1 of each element, along a new last dimension." },
+  (x: Tensor, N: number | null) => {
+    checkTensor("linalg.vander", "x", x);
+    const n = N ?? x.shape.at(-1) ?? 1;
+    if (n <= 1) throw new RuntimeError(`linalg.vander: N must be greater than 1, got ${n}`);
+    const dtype = x.dtype.category === Category.bool ? int64 : x.dtype.is_floating_point ? x.dtype : int64;
+    const powers = x
+      .to(dtype)
+      .unsqueeze(-1)
+      .expand([...x.shape, n - 1])
+      .cumprod(-1);
+    return cat([powers.new_ones([...x.shape, 1]), powers], -1);
+  },
+);
 
 type ChainOp = Op<[tensors: readonly Tensor[]], Tensor>;
 /** Best order of a chain of matrix products (dynamic programming over the sizes), then the products. */
