@@ -22,9 +22,11 @@ export function measureMadd(device: CpuDevice): number {
   return (ITERATIONS * FLOPS) / ms / 1e6;
 }
 
+const n = 8 << 20;
+const from = new Float32Array(n).fill(1);
+const to = new Float32Array(n).fill(2);
+
 export function measureCopy(): number {
-  const n = 8 << 20;
-  const [from, to] = [new Float32Array(n).fill(1), new Float32Array(n).fill(2)];
   const start = performance.now();
   to.set(from);
   return (2 * 4 * n) / (performance.now() - start) / 1e6;

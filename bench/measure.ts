@@ -18,8 +18,9 @@ export function summarize(times: readonly number[]): Timing {
 /** Something that is timed: runs once and is done when it returns. */
 export type Run = () => void;
 
-/** Milliseconds of one call, averaged over enough calls to fill `atLeast`. */
-export function once(run: Run, atLeast = 2): number {
+/** Milliseconds of one call, averaged over enough calls to fill `atLeast`; one more before them brings its data into the caches. */
+export function once(run: Run, atLeast = 10): number {
+  run();
   let calls = 0;
   const start = performance.now();
   let now = start;

@@ -129,12 +129,13 @@ for line in sys.stdin:
     try:
         run = cases.setdefault(name, None) or case(name)
         cases[name] = run
+        run()  # brings its data into the caches
         calls, start = 0, time.perf_counter()
         while True:
             run()
             calls += 1
             spent = time.perf_counter() - start
-            if spent > 0.002:
+            if spent > 0.01:
                 break
         print(json.dumps({"ms": spent / calls * 1000}), flush=True)
     except Exception as error:

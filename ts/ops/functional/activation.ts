@@ -144,11 +144,11 @@ const ROOT_HALF = Math.SQRT1_2;
 const KAPPA = Math.sqrt(2 / Math.PI);
 const CUBIC = 0.044715;
 
-const geluErf = kernel("gelu", [], (x) => e.mul(e.mul(x, 0.5), e.erfc(e.mul(x, -ROOT_HALF))), [
+const geluErf = kernel("gelu", [], (x) => e.mul(e.mul(x, 0.5), e.add(e.erf(e.mul(x, ROOT_HALF)), 1)), [
   ["input"],
   (g, { input }) => {
     const x = tensorOf(input);
-    const cdf = x.mul(-ROOT_HALF).erfc().mul(0.5);
+    const cdf = x.mul(ROOT_HALF).erf().add(1).mul(0.5);
     const pdf = x
       .square()
       .mul(-0.5)
