@@ -16,6 +16,7 @@ export {
 export * from "./ops/index.ts";
 export * as autograd from "./autograd/index.ts";
 export * as nn from "./nn/index.ts";
+export * as optim from "./optim/index.ts";
 export * as special from "./ops/special.ts";
 export { get_default_device, set_default_device } from "./ops/devices.ts";
 export { accelerator, get_num_threads, memory_stats, set_num_threads } from "./runtime.ts";

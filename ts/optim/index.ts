@@ -1,0 +1,14 @@
+/** `torch.optim`. */
+
+export { Adam, AdamW, type AdamOptions } from "./adam.ts";
+export * as lr_scheduler from "./lr_scheduler.ts";
+export {
+  Optimizer,
+  type OptimizerStateDict,
+  type ParamGroup,
+  type ParamGroupInput,
+  type ParamsInput,
+  type ParamState,
+} from "./optimizer.ts";
+export { SGD, type SGDOptions } from "./sgd.ts";
+export * as swa_utils from "./swa_utils.ts";

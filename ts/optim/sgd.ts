@@ -1,0 +1,98 @@
+/** Stochastic gradient descent with momentum. */
+
+import { NotImplementedError, ValueError } from "../core/errors.ts";
+import type { Tensor } from "../core/tensor.ts";
+import { parseSignature, type Args } from "../engine/signature.ts";
+import { fits, fusedStep, type Slot } from "./fused.ts";
+import { checkOption, Optimizer, optimizerArguments, type ParamGroup, type ParamsInput } from "./optimizer.ts";
+
+export interface SGDOptions {
+  lr: number;
+  momentum: number;
+  dampening: number;
+  weight_decay: number;
+  nesterov: boolean;
+  maximize: boolean;
+  foreach: boolean | null;
+  differentiable: boolean;
+  fused: boolean | null;
+}
+
+const SIGNATURE = parseSignature(
+  "params, lr=0.001, momentum=0, dampening=0, weight_decay=0, nesterov=False, *, maximize=False, foreach=None, differentiable=False, fused=None",
+);
+
+type SGDArgs = [
+  params: ParamsInput,
+  ...Args<
+    [{ lr?: number }, { momentum?: number }, { dampening?: number }, { weight_decay?: number }, { nesterov?: boolean }],
+    { maximize?: boolean; foreach?: boolean | null; differentiable?: boolean; fused?: boolean | null }
+  >,
+];
+
+/** @internal */
+export function refuseDifferentiable(name: string, differentiable: boolean): void {
+  if (differentiable) throw new NotImplementedError(`${name}: differentiable: true is not implemented`);
+}
+
+/** @internal Adds the weight decay to the gradient, after turning it round where the loss shall rise. */
+export function effectiveGradient(p: Tensor, maximize: boolean, weight_decay: number): Tensor {
+  const grad = maximize ? p.grad!.neg() : p.grad!;
+  return weight_decay === 0 ? grad : grad.add(p, { alpha: weight_decay });
+}
+
+interface SGDState {
+  momentum_buffer: Tensor | null;
+}
+
+/** `v = momentum * v + (1 - dampening) * g`, `p = p - lr * v`; with `nesterov`, `p = p - lr * (g + momentum * v)`. */
+export class SGD extends Optimizer {
+  declare param_groups: (ParamGroup & SGDOptions)[];
+
+  constructor(...args: SGDArgs) {
+    const [params, defaults] = optimizerArguments<SGDOptions>("SGD", SIGNATURE, args);
+    const { lr, momentum, dampening, weight_decay, nesterov, differentiable } = defaults;
+    checkOption(lr >= 0, "learning rate", lr);
+    checkOption(momentum >= 0, "momentum value", momentum);
+    checkOption(weight_decay >= 0, "weight_decay value", weight_decay);
+    if (nesterov && (momentum <= 0 || dampening !== 0)) {
+      throw new ValueError("Nesterov momentum requires a momentum and zero dampening");
+    }
+    refuseDifferentiable("SGD", differentiable);
+    super(params, defaults);
+  }
+
+  protected override updateGroup(group: ParamGroup & SGDOptions, params: readonly Tensor[]): void {
+    const slots: Slot[] = [];
+    for (const param of params) {
+      if (group.momentum === 0) {
+        const slot: Slot = { param, state: [], step: 1 };
+        if (group.fused !== false && fits(slot)) slots.push(slot);
+        else this.update(group, param, null);
+        continue;
+      }
+      const state = this.stateOf<SGDState>(param, () => ({ momentum_buffer: null }));
+      const first = (state.momentum_buffer ?? null) === null;
+      const buffer = state.momentum_buffer ?? param.grad!.new_zeros(param.shape, { dtype: param.dtype });
+      const slot: Slot = { param, state: [buffer], step: first ? 1 : 2 };
+      if (group.fused !== false && fits(slot)) {
+        state.momentum_buffer = buffer;
+        slots.push(slot);
+      } else this.update(group, param, state);
+    }
+    const { lr, momentum, dampening, weight_decay, nesterov, maximize } = group;
+    const settings = { lr, momentum, dampening, weight_decay, nesterov, maximize, beta1: 0, beta2: 0, eps: 0 };
+    fusedStep("sgd", slots, settings);
+  }
+
+  private update(group: ParamGroup & SGDOptions, p: Tensor, state: SGDState | null): void {
+    const { lr, momentum, dampening, weight_decay, nesterov, maximize } = group;
+    let grad = effectiveGradient(p, maximize, weight_decay);
+    if (state !== null) {
+      if (state.momentum_buffer === null) state.momentum_buffer = grad.detach().clone();
+      else state.momentum_buffer.mul_(momentum).add_(grad, { alpha: 1 - dampening });
+      grad = nesterov ? grad.add(state.momentum_buffer, { alpha: momentum }) : state.momentum_buffer;
+    }
+    p.add_(grad, { alpha: -lr });
+  }
+}

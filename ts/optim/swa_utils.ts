@@ -1,0 +1,69 @@
+/** `torch.optim.swa_utils`: the schedule of stochastic weight averaging. */
+
+import { ValueError } from "../core/errors.ts";
+import type { Args } from "../engine/signature.ts";
+import type { Optimizer } from "./optimizer.ts";
+import { LRScheduler, perGroup, schedulerArguments, schedulerSignature } from "./scheduler.ts";
+
+interface SWAOptions {
+  swa_lr: number | readonly number[];
+  anneal_epochs: number;
+  anneal_strategy: "cos" | "linear";
+  last_epoch: number;
+}
+
+/** From the present rate to swa_lr over anneal_epochs, then constant. */
+export class SWALR extends LRScheduler {
+  readonly anneal_epochs: number;
+  private readonly linear: boolean;
+
+  constructor(
+    ...args: [
+      optimizer: Optimizer,
+      ...Args<
+        [
+          { swa_lr: number | readonly number[] },
+          { anneal_epochs?: number },
+          { anneal_strategy?: "cos" | "linear" },
+          { last_epoch?: number },
+        ]
+      >,
+    ]
+  ) {
+    const [optimizer, o] = schedulerArguments<SWAOptions>(
+      "SWALR",
+      schedulerSignature("swa_lr, anneal_epochs=10, anneal_strategy='cos', "),
+      args,
+    );
+    if (!["cos", "linear"].includes(o.anneal_strategy)) {
+      throw new ValueError(`anneal_strategy must be one of 'cos' or 'linear', instead got ${o.anneal_strategy}`);
+    }
+    if (!Number.isInteger(o.anneal_epochs) || o.anneal_epochs < 0) {
+      throw new ValueError(`anneal_epochs must be equal or greater than 0, got ${o.anneal_epochs}`);
+    }
+    super(optimizer, o.last_epoch);
+    const rates = perGroup("swa_lr", optimizer, o.swa_lr);
+    optimizer.param_groups.forEach((group, i) => {
+      group.swa_lr = rates[i];
+    });
+    this.anneal_epochs = o.anneal_epochs;
+    this.linear = o.anneal_strategy === "linear";
+    this._initial_step();
+  }
+
+  private alphaAt(step: number): number {
+    const t = Math.max(0, Math.min(1, step / Math.max(1, this.anneal_epochs)));
+    return this.linear ? t : (1 - Math.cos(Math.PI * t)) / 2;
+  }
+
+  get_lr(): number[] {
+    const step = this.anneal_epochs === 0 ? Math.max(1, this._step_count - 1) : this._step_count - 1;
+    const before = this.alphaAt(step - 1);
+    const alpha = this.alphaAt(step);
+    return this.groups.map((group) => {
+      const target = group.swa_lr as number;
+      const start = before === 1 ? target : (group.lr - before * target) / (1 - before);
+      return target * alpha + start * (1 - alpha);
+    });
+  }
+}
