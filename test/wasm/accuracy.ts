@@ -55,7 +55,10 @@ export function sweep(count: number): void {
   for (const [name, [reference, allowed]] of Object.entries(UNARY)) {
     test(name, () => {
       const random = randoms(count);
-      const run = lowerMap({ kind: "map", inputs: [float32], scalars: 0, outputs: [op(name as ScalarOp, float32, load(0, float32))] }, context);
+      const run = lowerMap(
+        { kind: "map", inputs: [float32], scalars: 0, outputs: [op(name as ScalarOp, float32, load(0, float32))] },
+        context,
+      );
       const [x, y] = [context.tensor(float32, [BATCH], null), context.tensor(float32, [BATCH], null)];
       const [from, to] = [context.address(x) / 4, context.address(y) / 4];
       const step = Math.floor(2 ** 32 / count) | 1;
@@ -83,7 +86,12 @@ export function sweep(count: number): void {
 
   test("pow", () => {
     const random = randoms(count + 1);
-    const spec = { kind: "map", inputs: [float32, float32], scalars: 0, outputs: [op("pow", float32, load(0, float32), load(1, float32))] } as const;
+    const spec = {
+      kind: "map",
+      inputs: [float32, float32],
+      scalars: 0,
+      outputs: [op("pow", float32, load(0, float32), load(1, float32))],
+    } as const;
     const run = lowerMap(spec, context);
     const views = [0, 1, 2].map(() => context.tensor(float32, [BATCH], null));
     const [a, b, y] = views.map((v) => context.address(v) / 4) as [number, number, number];

@@ -3,7 +3,18 @@ import type { View } from "../../ts/core/device.ts";
 import * as dtypes from "../../ts/core/dtype.ts";
 import { bool, DTYPES, float32, float64, int64, type DType } from "../../ts/core/dtype.ts";
 import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
-import { BOOL_RESULT, cast, constant, index, load, op, SCALAR_OPS, scalar, type Expr, type ScalarOp } from "../../ts/kernel/expr.ts";
+import {
+  BOOL_RESULT,
+  cast,
+  constant,
+  index,
+  load,
+  op,
+  SCALAR_OPS,
+  scalar,
+  type Expr,
+  type ScalarOp,
+} from "../../ts/kernel/expr.ts";
 import { lowerMap } from "../../wasm/device/lower/map.ts";
 import { lanesOf } from "../../wasm/device/lower/rows.ts";
 import { randoms, sample, TestContext, type Value } from "./context.ts";
@@ -14,17 +25,29 @@ const context = new TestContext();
 const random = randoms(7);
 const pick = <T>(xs: readonly T[]): T => xs[Math.floor(random() * xs.length)]!;
 
-function run(outputs: readonly Expr[], inputs: readonly View[], shape: readonly number[], scalars: readonly Value[] = []): Value[][] {
+function run(
+  outputs: readonly Expr[],
+  inputs: readonly View[],
+  shape: readonly number[],
+  scalars: readonly Value[] = [],
+): Value[][] {
   const views = outputs.map((x) => context.tensor(x.dtype, shape, null));
   const spec = { kind: "map", inputs: inputs.map((v) => v.dtype), scalars: scalars.length, outputs } as const;
   context.run(lowerMap, spec, inputs, views, { scalars });
   return views.map((v) => context.values(v));
 }
 
-function reference(outputs: readonly Expr[], inputs: readonly View[], shape: readonly number[], scalars: readonly Value[] = []): Value[][] {
+function reference(
+  outputs: readonly Expr[],
+  inputs: readonly View[],
+  shape: readonly number[],
+  scalars: readonly Value[] = [],
+): Value[][] {
   const values = inputs.map((v) => context.values(v));
   return outputs.map((x) =>
-    Array.from({ length: numelOf(shape) }, (_, i) => evaluate(x, { inputs: values.map((v) => v[i]!), scalars, shape, linear: i })),
+    Array.from({ length: numelOf(shape) }, (_, i) =>
+      evaluate(x, { inputs: values.map((v) => v[i]!), scalars, shape, linear: i }),
+    ),
   );
 }
 
@@ -39,12 +62,49 @@ function expectClose(dtype: DType, actual: readonly Value[], expected: readonly 
 
 /** Ops without a plain JavaScript counterpart are tested against tables (special.test.ts). */
 const TABLED = new Set<ScalarOp>([
-  "erfinv", "lgamma", "digamma", "polygamma", "zeta", "igamma", "igammac", "i0", "i0e", "i1", "i1e", "ndtri", "log_ndtr", "erfcx",
+  "erfinv",
+  "lgamma",
+  "digamma",
+  "polygamma",
+  "zeta",
+  "igamma",
+  "igammac",
+  "i0",
+  "i0e",
+  "i1",
+  "i1e",
+  "ndtri",
+  "log_ndtr",
+  "erfcx",
 ]);
 /** Units in the last place that a float32 or float64 result may be off; 0 where not listed. */
 const ULPS: { readonly [K in ScalarOp]?: number } = {
-  exp: 2, exp2: 2, expm1: 2, log: 2, log2: 2, log10: 2, log1p: 2, sin: 2, cos: 2, tan: 3, asin: 2, acos: 2, atan: 2, atan2: 2,
-  sinh: 3, cosh: 2, tanh: 3, asinh: 3, acosh: 3, atanh: 3, sigmoid: 2, erf: 16, erfc: 4096, pow: 4, hypot: 2, rsqrt: 1,
+  exp: 2,
+  exp2: 2,
+  expm1: 2,
+  log: 2,
+  log2: 2,
+  log10: 2,
+  log1p: 2,
+  sin: 2,
+  cos: 2,
+  tan: 3,
+  asin: 2,
+  acos: 2,
+  atan: 2,
+  atan2: 2,
+  sinh: 3,
+  cosh: 2,
+  tanh: 3,
+  asinh: 3,
+  acosh: 3,
+  atanh: 3,
+  sigmoid: 2,
+  erf: 16,
+  erfc: 4096,
+  pow: 4,
+  hypot: 2,
+  rsqrt: 1,
 };
 
 /** Values that ops trip over. */
@@ -52,7 +112,9 @@ function awkward(dtype: DType): Value[] {
   if (dtype.is_floating_point) return [0, -0, 1, -1, 2, -2, 0.5, -0.5, 1.5, 2.5, 3, NaN, Infinity, -Infinity, 1e-7, -7.25, 100];
   if (dtype === bool) return [0, 1];
   const top = 2n ** BigInt(dtype.itemsize * 8 - (dtype.is_signed ? 1 : 0)) - 1n;
-  const all = dtype.is_signed ? [0n, 1n, -1n, 2n, -2n, 7n, 8n, 31n, -9n, 63n, top, -top - 1n] : [0n, 1n, 2n, 7n, 8n, 31n, 64n, top];
+  const all = dtype.is_signed
+    ? [0n, 1n, -1n, 2n, -2n, 7n, 8n, 31n, -9n, 63n, top, -top - 1n]
+    : [0n, 1n, 2n, 7n, 8n, 31n, 64n, top];
   return dtype === int64 ? all : all.map(Number);
 }
 
@@ -106,7 +168,11 @@ describe("casts", () => {
     test(`from ${from.name}`, () => {
       for (const to of DTYPES) {
         context.clear();
-        const values = [...awkward(from), ...sample(from, 50, random), ...(from.is_floating_point ? [3e9, -3e9, 1e19, 70000, 6e-8] : [])];
+        const values = [
+          ...awkward(from),
+          ...sample(from, 50, random),
+          ...(from.is_floating_point ? [3e9, -3e9, 1e19, 70000, 6e-8] : []),
+        ];
         const input = context.tensor(from, [values.length], values);
         const x = cast(load(0, from), to);
         expectClose(to, run([x], [input], [values.length])[0]!, reference([x], [input], [values.length])[0]!, 0, `to ${to.name}`);
@@ -125,12 +191,13 @@ describe("fused expressions", () => {
   function randomExpr(dtype: DType, depth: number, made: Expr[]): Expr {
     if (made.length > 0 && random() < 0.2) return pick(made);
     let x: Expr;
+    const kind = random();
     const sub = (): Expr => randomExpr(dtype, depth - 1, made);
     if (depth === 0 || random() < 0.1) {
       x = pick([load(0, dtype), load(1, dtype), scalar(0, dtype), constant(3, dtype), index("linear", dtype), index(0, dtype)]);
-    } else if (random() < 0.15) x = op("where", dtype, op(pick(["lt", "eq", "ge"] as const), bool, sub(), sub()), sub(), sub());
-    else if (random() < 0.15) x = cast(cast(sub(), pick(DTYPES)), dtype);
-    else if (random() < 0.2) x = op(pick(["neg", "abs", "sign"] as const), dtype, sub());
+    } else if (kind < 0.15) x = op("where", dtype, op(pick(["lt", "eq", "ge"] as const), bool, sub(), sub()), sub(), sub());
+    else if (kind < 0.3) x = cast(cast(sub(), pick(DTYPES)), dtype);
+    else if (kind < 0.45) x = op(pick(["neg", "abs", "sign"] as const), dtype, sub());
     else x = op(pick(["add", "mul", "sub", "add", "maximum", "minimum"] as const), dtype, sub(), sub());
     made.push(x);
     return x;
@@ -219,6 +286,28 @@ describe("views", () => {
       expect(kept).toEqual(before.filter((_, i) => i % 3 !== 3500 % 3));
     });
   }
+  for (const dtype of [dtypes.int8, dtypes.float16, float32, float64]) {
+    test(`large transposed operands go by tiles, ${dtype.name}`, () => {
+      for (const shape of [
+        [64, 64],
+        [67, 131],
+        [5, 33, 70],
+        [3, 50, 4, 9],
+      ]) {
+        for (let round = 0; round < 4; round++) {
+          context.clear();
+          const y = op("sub", dtype, op("maximum", dtype, load(0, dtype), load(1, dtype)), load(2, dtype));
+          const turned = [...contiguousStrides([...shape].reverse())].reverse();
+          const inputs = [
+            context.tensor(dtype, shape, sample(dtype, numelOf(shape), random), turned),
+            randomView(dtype, shape),
+            randomView(dtype, shape),
+          ];
+          expect(run([y, load(0, dtype)], inputs, shape)).toEqual(reference([y, load(0, dtype)], inputs, shape));
+        }
+      }
+    });
+  }
   test("nine dims", () => {
     context.clear();
     const shape = [2, 1, 3, 2, 2, 1, 2, 3, 2];
@@ -239,7 +328,10 @@ describe("views", () => {
     context.clear();
     const a = context.tensor(float32, [3000], sample(float32, 3000, random));
     const b = context.tensor(float32, [3000], sample(float32, 3000, random));
-    const outputs = [op("add", float32, load(0, float32), load(1, float32)), op("sub", float32, load(0, float32), load(1, float32))];
+    const outputs = [
+      op("add", float32, load(0, float32), load(1, float32)),
+      op("sub", float32, load(0, float32), load(1, float32)),
+    ];
     const expected = reference(outputs, [a, b], [3000]);
     const spec = { kind: "map", inputs: [float32, float32], scalars: 0, outputs } as const;
     context.run(lowerMap, spec, [a, b], [a, b], { scalars: [] });

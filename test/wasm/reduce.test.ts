@@ -51,10 +51,16 @@ function check(name: ReduceOp, expr: Expr, inputs: readonly View[], reduced: num
       const type = outputTypes(name, expr.dtype)[i]!;
       const [a, b] = [o[k]!, type.is_floating_point ? castTo(expected[i]!, type) : expected[i]!];
       if (typeof b === "bigint" || typeof a === "bigint" || Number.isNaN(b) || !Number.isFinite(b)) {
-        if (!Object.is(a, typeof b === "bigint" && whole ? BigInt.asIntN(64, b) : b)) expect.fail(`${name}, result ${k}: ${a} for ${b}`);
+        if (!Object.is(a, typeof b === "bigint" && whole ? BigInt.asIntN(64, b) : b))
+          expect.fail(`${name}, result ${k}: ${a} for ${b}`);
         return;
       }
-      const scale = name === "prod" ? 10 * Math.abs(b) : name === "sum" || i === 0 ? Math.max(...row.map((x) => Math.abs(Number(x)))) * Math.sqrt(inner) : Math.abs(b);
+      const scale =
+        name === "prod"
+          ? 10 * Math.abs(b)
+          : name === "sum" || i === 0
+            ? Math.max(...row.map((x) => Math.abs(Number(x)))) * Math.sqrt(inner)
+            : Math.abs(b);
       const exact = name !== "sum" && name !== "prod" && name !== "welford";
       const allowed = exact ? 0 : type === float64 ? 1e-13 * scale : 1e-6 * scale + 0.51 * ulp(type, b);
       if (!(Math.abs(a - b) <= allowed)) expect.fail(`${name} of ${expr.dtype.name}, result ${k}, output ${i}: ${a} for ${b}`);
@@ -112,9 +118,18 @@ describe("layouts", () => {
       const shape = Array.from({ length: 1 + Math.floor(random() * 4) }, () => pick([1, 2, 3, 7, 20]));
       const order = shape.map((_, d) => d).sort(() => random() - 0.5);
       const a = view(float32, shape, order);
-      const b = view(float32, shape, shape.map((_, d) => d));
+      const b = view(
+        float32,
+        shape,
+        shape.map((_, d) => d),
+      );
       const strides = b.strides.map((s) => (random() < 0.3 ? 0 : s));
-      check(pick(["sum", "max", "argmin", "welford", "min_arg"] as const), x, [a, { ...b, strides }], 1 + Math.floor(random() * shape.length));
+      check(
+        pick(["sum", "max", "argmin", "welford", "min_arg"] as const),
+        x,
+        [a, { ...b, strides }],
+        1 + Math.floor(random() * shape.length),
+      );
     }
   });
   test("index nodes keep their numbering", () => {
@@ -199,7 +214,10 @@ describe("long folds", () => {
       const sums = context.values(run("sum", load(0, float32), [as], reduced)[0]!).map(Number);
       const [means, squares] = run("welford", load(0, float32), [as], reduced).map((v) => context.values(v).map(Number));
       for (let k = 0; k < kept; k++) {
-        const row = Array.from({ length: n / kept }, (_, r) => values[strides.length === 1 ? r : k * strides[0] + r * strides[1]!]!);
+        const row = Array.from(
+          { length: n / kept },
+          (_, r) => values[strides.length === 1 ? r : k * strides[0] + r * strides[1]!]!,
+        );
         const [mean, square] = fold("welford", row);
         expect(Math.abs(sums[k]! / (Number(mean) * row.length) - 1)).toBeLessThan(3e-7);
         expect(Math.abs(means![k]! / Number(mean) - 1)).toBeLessThan(1e-7);
@@ -209,7 +227,21 @@ describe("long folds", () => {
   });
   test("tasks in any order give the same bytes", () => {
     for (const name of OPS) {
-      for (const [shape, strides] of [[[n], [1]], [[8, n / 8], [1, 8]], [[n / 16, 16], [16, 1]], [[2048, 512], [1, 2048]]] as const) {
+      for (const [shape, strides] of [
+        [[n], [1]],
+        [
+          [8, n / 8],
+          [1, 8],
+        ],
+        [
+          [n / 16, 16],
+          [16, 1],
+        ],
+        [
+          [2048, 512],
+          [1, 2048],
+        ],
+      ] as const) {
         context.clear();
         const input = { ...context.tensor(float32, [n], null), shape, strides };
         const at = context.address(input) / 4;

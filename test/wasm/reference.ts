@@ -76,11 +76,9 @@ function erfcTail(x: number): number {
 }
 
 type Fn = (dtype: DType, ...args: number[]) => number;
-const not =
-  (): Fn =>
-  () => {
-    throw new Error("checked against tables, not here");
-  };
+const not = (): Fn => () => {
+  throw new Error("checked against tables, not here");
+};
 
 /** Floating arguments. */
 const FLOATS: { readonly [K in ScalarOp]?: Fn } = {
@@ -145,8 +143,20 @@ const FLOATS: { readonly [K in ScalarOp]?: Fn } = {
   hypot: (_, a, b) => Math.hypot(a!, b!),
   copysign: (_, a, b) => (b! < 0 || Object.is(b!, -0) ? -Math.abs(a!) : Math.abs(a!)),
   nextafter: (d, a, b) => nextAfter(d, a!, b!),
-  erfinv: not(), lgamma: not(), digamma: not(), polygamma: not(), zeta: not(), igamma: not(), igammac: not(),
-  i0: not(), i0e: not(), i1: not(), i1e: not(), ndtri: not(), log_ndtr: not(), erfcx: not(),
+  erfinv: not(),
+  lgamma: not(),
+  digamma: not(),
+  polygamma: not(),
+  zeta: not(),
+  igamma: not(),
+  igammac: not(),
+  i0: not(),
+  i0e: not(),
+  i1: not(),
+  i1e: not(),
+  ndtri: not(),
+  log_ndtr: not(),
+  erfcx: not(),
 };
 
 /** Integer arguments, as exact whole numbers; `bits` is the dtype's width. */
@@ -260,7 +270,11 @@ export function fold(op: ReduceOp, values: readonly Value[]): [Value, Value?] {
     case "sum":
       return [isBig ? values.reduce((a, b) => big(a) + big(b), 0n) : kahan(values.map(Number))];
     case "prod":
-      return [isBig ? values.reduce((a, b) => BigInt.asIntN(64, big(a) * big(b)), 1n) : values.reduce((a, b) => Number(a) * Number(b), 1)];
+      return [
+        isBig
+          ? values.reduce((a, b) => BigInt.asIntN(64, big(a) * big(b)), 1n)
+          : values.reduce((a, b) => Number(a) * Number(b), 1),
+      ];
     case "any":
       return [Number(values.some((x) => Number(x) !== 0))];
     case "all":

@@ -6,7 +6,8 @@ import type { Value } from "./context.ts";
 
 /** How far `actual` is from `expected`, both values of `dtype`. Zeros are equal, so are NaNs, and integers must be. */
 export function ulpsApart(dtype: DType, actual: Value, expected: Value): number {
-  if (typeof actual === "bigint" || typeof expected === "bigint" || !dtype.is_floating_point) return actual === expected ? 0 : Infinity;
+  if (typeof actual === "bigint" || typeof expected === "bigint" || !dtype.is_floating_point)
+    return actual === expected ? 0 : Infinity;
   if (actual === expected || (Number.isNaN(actual) && Number.isNaN(expected))) return 0;
   if (!Number.isFinite(actual) || !Number.isFinite(expected)) return Infinity;
   return Math.abs(actual - expected) / ulp(dtype, expected);

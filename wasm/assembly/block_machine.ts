@@ -120,6 +120,26 @@ export function register(r: u32): usize {
   return load<u32>(registers + (r << 2));
 }
 
+// For drivers that fetch and store blocks themselves (block_tiles.ts).
+
+export function inputCount(): i32 {
+  return load<i32>(program, 4);
+}
+export function viewCount(): i32 {
+  return load<i32>(program, 4) + load<i32>(program, 8);
+}
+/** The parameters of a view: address, mode, strides. */
+export function viewAt(i: i32): usize {
+  return views + i * (viewWords() << 2);
+}
+export function shiftOf(i: i32): i32 {
+  return load<i32>(shifts() + (i << 2));
+}
+/** Runs the instructions on the `n` elements that the input registers hold. */
+export function compute(n: i32): void {
+  execute(instructions, load<i32>(program, 28), n);
+}
+
 function execute(at: usize, count: i32, n: i32): void {
   const table = registers;
   for (; count > 0; count--, at += 20) {

@@ -143,3 +143,7 @@ export enum Fold {
 
 /** Elements that one instruction works on at a time: small enough that a handful of temporaries stay in the first-level cache. */
 export const BLOCK = 1024;
+
+/** A block as a tile of the last two dims, for views that disagree about which of them lies closer together. */
+export const TILE_ROWS = 16;
+export const TILE_COLUMNS = 64;

@@ -1,7 +1,7 @@
 /** Strided views: copying a block's elements out of one, or into one. */
 
 /** Copies `n` elements that lie `stride` bytes apart to consecutive ones. */
-function collect<T>(d: usize, a: usize, stride: i32, n: i32): void {
+export function collect<T>(d: usize, a: usize, stride: i32, n: i32): void {
   if (stride == sizeof<T>()) {
     let bytes = n << alignof<T>();
     for (; bytes >= 16; bytes -= 16, d += 16, a += 16) v128.store(d, v128.load(a));
@@ -24,7 +24,7 @@ function collect<T>(d: usize, a: usize, stride: i32, n: i32): void {
 }
 
 /** The mirror: consecutive elements to places `stride` bytes apart. */
-function spread<T>(d: usize, stride: i32, a: usize, n: i32): void {
+export function spread<T>(d: usize, stride: i32, a: usize, n: i32): void {
   if (stride == sizeof<T>()) collect<T>(d, a, sizeof<T>(), n);
   else for (; n > 0; n--, d += stride, a += sizeof<T>()) store<T>(d, load<T>(a));
 }

@@ -11,6 +11,7 @@ export { gather_positions } from "./gather_positions";
 export { scatter } from "./scatter";
 
 export { map } from "./block_machine";
+export { map_tiles } from "./block_tiles";
 export { reduce_columns, reduce_finish, reduce_rows } from "./reduce";
 export { random_draw } from "./random";
 export { random_normals } from "./random_normals";

@@ -3,11 +3,11 @@
 import type { View } from "../../../ts/core/device.ts";
 import { numelOf } from "../../../ts/core/shape.ts";
 import type { MapParams } from "../../../ts/kernel/spec.ts";
-import { BLOCK } from "../../assembly/block_rows.ts";
+import { BLOCK, TILE_COLUMNS, TILE_ROWS } from "../../assembly/block_rows.ts";
 import type { Lowering } from "../context.ts";
 import { compile } from "./program.ts";
 import { launchWords, writeIndices, writeScalars } from "./launch.ts";
-import { isPlain, isSingle, Mode, planWalk } from "./views.ts";
+import { isPlain, isSingle, Mode, Plans, planWalk, tiled, type Walk } from "./views.ts";
 
 /** About how many elementary steps a task is worth; with less, handing it to a thread costs more than it saves. */
 const TASK_COST = 1 << 17;
@@ -17,16 +17,29 @@ export const lowerMap: Lowering<"map"> = (spec, context) => {
   // A function of the expression only, so that results never depend on the machine.
   const chunk = Math.max(4, Math.ceil(TASK_COST / program.cost / BLOCK)) * BLOCK;
 
+  const free = program.indices.length === 0;
+  const plans = new Plans<Walk>();
+  const plan = (views: readonly View[], inputs: readonly View[], first: View): Walk => {
+    const walk = planWalk(views, first, free);
+    return free && numelOf(first.shape) >= BLOCK ? tiled(walk, inputs) : walk;
+  };
+
   return (inputs: readonly View[], outputs: readonly View[], { scalars }: MapParams): void => {
     const first = outputs[0]!;
     const total = numelOf(first.shape);
     if (total === 0) return;
     const views = inputs.length === 0 ? outputs : inputs.concat(outputs);
     const copied = clashing(inputs, outputs);
-    const walk = !copied && isPlain(views) ? null : planWalk(views, first, program.indices.length === 0);
+    const walk = !copied && isPlain(views) ? null : (plans.find(views, 0) ?? plans.add(views, 0, plan(views, inputs, first)));
     const rank = walk === null ? 0 : walk.sizes.length;
     const p = context.params(launchWords(program, views.length, rank));
-    p.i32(program.ptr).i32(total).i32(chunk).i32(rank).i32(0).i32(0);
+    const inTiles = walk !== null && walk.tiled;
+    p.i32(program.ptr)
+      .i32(total)
+      .i32(inTiles ? chunk / BLOCK : chunk)
+      .i32(rank)
+      .i32(0)
+      .i32(0);
     writeScalars(p, program, scalars);
     for (let i = 0; i < views.length; i++) {
       const view = views[i]!;
@@ -36,9 +49,18 @@ export const lowerMap: Lowering<"map"> = (spec, context) => {
     }
     if (walk !== null) p.i32s(walk.sizes);
     writeIndices(p, program, first.shape);
-    context.launch("map", p.ptr, Math.ceil(total / chunk));
+    if (inTiles) context.launch("map_tiles", p.ptr, Math.ceil((tileCount(walk.sizes) * BLOCK) / chunk));
+    else context.launch("map", p.ptr, Math.ceil(total / chunk));
   };
 };
+
+function tileCount(sizes: readonly number[]): number {
+  const last = sizes.length - 1;
+  return sizes.reduce(
+    (n, size, d) => n * (d === last ? Math.ceil(size / TILE_COLUMNS) : d === last - 1 ? Math.ceil(size / TILE_ROWS) : size),
+    1,
+  );
+}
 
 function modeOf(mode: Mode, rank: number, isInput: boolean, copied: boolean): Mode {
   if (isInput) return copied && rank > 0 ? Mode.strided : mode;

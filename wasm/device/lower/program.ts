@@ -272,8 +272,14 @@ export function compile(context: CpuContext, inputs: readonly DType[], outputs: 
   ];
 
   const words: number[] = [
-    count, c.inputs.length, c.outputs.length, c.uniforms.length,
-    c.scalars.length, c.indices.length, c.prologue.length, c.body.length,
+    count,
+    c.inputs.length,
+    c.outputs.length,
+    c.uniforms.length,
+    c.scalars.length,
+    c.indices.length,
+    c.prologue.length,
+    c.body.length,
     ...offsets,
     ...inputs.map((d) => log2(d.itemsize)),
     ...outputs.map((x) => log2(x.dtype.itemsize)),
@@ -321,4 +327,3 @@ function allocate(c: Compiler): number[] {
   });
   return blocks;
 }
-

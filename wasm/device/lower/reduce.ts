@@ -2,14 +2,14 @@
 
 import type { View } from "../../../ts/core/device.ts";
 import { bool, int64 } from "../../../ts/core/dtype.ts";
-import { numelOf, sameShape } from "../../../ts/core/shape.ts";
+import { numelOf } from "../../../ts/core/shape.ts";
 import { cast, type Expr } from "../../../ts/kernel/expr.ts";
 import type { ReduceOp, ReduceParams } from "../../../ts/kernel/spec.ts";
 import { BLOCK, Fold, Lane } from "../../assembly/block_rows.ts";
 import type { Lowering } from "../context.ts";
 import { launchWords, writeIndices, writeScalars } from "./launch.ts";
 import { compile } from "./program.ts";
-import { Mode, planWalk, type Walk } from "./views.ts";
+import { Mode, Plans, planWalk, type Walk } from "./views.ts";
 
 /** About how many elementary steps a task is worth. */
 const TASK_COST = 1 << 17;
@@ -43,18 +43,14 @@ export const lowerReduce: Lowering<"reduce"> = (spec, context) => {
   const fold = Fold[op];
   const perTask = Math.max(16 * BLOCK, Math.ceil(TASK_COST / (program.cost + 1)));
   const indexed = program.indices.length > 0;
-  let lastInputs: readonly View[] = [];
-  let lastReduced = -1;
-  let plan: Plan | null = null;
+  const plans = new Plans<Plan>();
 
   return (inputs: readonly View[], outputs: readonly View[], params: ReduceParams): void => {
     const first = outputs[0]!;
     if (numelOf(first.shape) === 0) return;
-    if (plan === null || params.reduced !== lastReduced || !sameLayouts(inputs, lastInputs)) {
-      plan = planFold(inputs, first, params.reduced, !ARG.has(op) && !indexed, indexed);
-      lastInputs = inputs.map(({ dtype, shape, strides, offset }) => ({ buffer: inputs[0]!.buffer, dtype, shape, strides, offset }));
-      lastReduced = params.reduced;
-    }
+    const plan =
+      plans.find(inputs, params.reduced) ??
+      plans.add(inputs, params.reduced, planFold(inputs, first, params.reduced, !ARG.has(op) && !indexed, indexed));
     const { walk, kept, reduced, inner } = plan;
 
     // The cut depends on shapes only.
@@ -76,13 +72,22 @@ export const lowerReduce: Lowering<"reduce"> = (spec, context) => {
     const second = outputs.length > 1 ? outputs[1]! : first;
     const fields = context.params(17);
     fields.i32(fold).i32(lane).i32(program.result).i32(kept).i32(reduced).i32(inner).i32(segments).i32(length);
-    fields.i32(units).i32(unitsPerTask).i32(states).i32(states + segments * kept * 8);
+    fields
+      .i32(units)
+      .i32(unitsPerTask)
+      .i32(states)
+      .i32(states + segments * kept * 8);
     fields.i32(context.address(first)).i32(first.dtype.code).i32(context.address(second)).i32(second.dtype.code);
     fields.i32(program.scratchEnd);
 
     const rank = walk.sizes.length;
     const p = context.params(launchWords(program, inputs.length, rank));
-    p.i32(program.ptr).i32(kept * reduced).i32(0).i32(rank).i32(fields.ptr).i32(0);
+    p.i32(program.ptr)
+      .i32(kept * reduced)
+      .i32(0)
+      .i32(rank)
+      .i32(fields.ptr)
+      .i32(0);
     writeScalars(p, program, params.scalars);
     for (let i = 0; i < inputs.length; i++) p.i32(context.address(inputs[i]!)).i32(walk.modes[i]!).i32s(walk.strides[i]!);
     p.i32s(walk.sizes);
@@ -97,14 +102,6 @@ export const lowerReduce: Lowering<"reduce"> = (spec, context) => {
   };
 };
 
-function sameLayouts(a: readonly View[], b: readonly View[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) {
-    if (!sameShape(a[i]!.shape, b[i]!.shape) || !sameShape(a[i]!.strides, b[i]!.strides)) return false;
-  }
-  return true;
-}
-
 /**
  * Chooses between rows and columns by which dims lie closest together.
  * @param reorder Whether the reduced dims may be walked in any order.
@@ -112,7 +109,7 @@ function sameLayouts(a: readonly View[], b: readonly View[]): boolean {
  */
 function planFold(inputs: readonly View[], output: View, reducedDims: number, reorder: boolean, rowMajor: boolean): Plan {
   const main = mainView(inputs);
-  if (main === null) return { walk: { sizes: [], modes: [], strides: [] }, kept: numelOf(output.shape), reduced: 1, inner: 0 };
+  if (main === null) return { walk: emptyWalk(inputs), kept: numelOf(output.shape), reduced: 1, inner: 0 };
   const { shape, strides } = main;
   const split = shape.length - reducedDims;
   const kept = numelOf(shape.slice(0, split));
@@ -142,7 +139,7 @@ function planFold(inputs: readonly View[], output: View, reducedDims: number, re
 }
 
 function emptyWalk(inputs: readonly View[]): Walk {
-  return { sizes: [], modes: inputs.map(() => Mode.direct), strides: inputs.map(() => []) };
+  return { tiled: false, sizes: [], modes: inputs.map(() => Mode.direct), strides: inputs.map(() => []) };
 }
 
 /** The input with most elements of its own: its layout decides. */
@@ -159,4 +156,3 @@ function mainView(inputs: readonly View[]): View | null {
   }
   return best;
 }
-
