@@ -39,6 +39,7 @@ function accumulate(t: Tensor, g: Tensor, fresh = false): void {
   else t.grad.add_(g);
   // So that the graph's tensors can be let go.
   t.grad._storage.materialize();
+  t.grad._storage.kept = true;
 }
 
 graph.accumulator = (leaf) => new AccumulateGrad(leaf);

@@ -2,6 +2,7 @@
 
 import type { Buffer, Device } from "./device.ts";
 import type { DType } from "./dtype.ts";
+import { RuntimeError } from "./errors.ts";
 
 /** A value that has been asked for but not computed yet (a deferred map; see engine/fusion.ts). */
 export interface Pending {
@@ -13,6 +14,9 @@ export interface Pending {
 
 let nextSerial = 0;
 
+/** @internal Who wants to know of every new storage (engine/memory.ts); null costs nothing. */
+export const storageObserver: { created: ((storage: Storage) => void) | null } = { created: null };
+
 export class Storage {
   /** Rises with every storage made, so that "made since then" is a comparison. */
   readonly serial = nextSerial++;
@@ -21,6 +25,8 @@ export class Storage {
   /** Exactly one of `buffer` and `pending` is set. */
   buffer: Buffer | null;
   pending: Pending | null = null;
+  /** Outlives the memory scope it was made in: gradients, parameters, optimizer state. */
+  kept = false;
 
   constructor(
     readonly device: Device,
@@ -30,6 +36,7 @@ export class Storage {
     buffer: Buffer | null,
   ) {
     this.buffer = buffer;
+    if (storageObserver.created !== null) storageObserver.created(this);
   }
 
   /** @internal The number that the next storage will get. */
@@ -41,5 +48,20 @@ export class Storage {
   materialize(): Buffer {
     if (this.buffer === null) this.pending!.materialize();
     return this.buffer!;
+  }
+
+  /** Gives the memory back now. Any later use is an error. */
+  dispose(): void {
+    if (this.pending instanceof Disposed) return;
+    if (this.buffer !== null && this.buffer.readers === 0) this.device.free(this.buffer);
+    this.buffer = null;
+    this.pending = new Disposed();
+  }
+}
+
+class Disposed implements Pending {
+  uses = 0;
+  materialize(): never {
+    throw new RuntimeError("a tensor was used after it was disposed (by dispose(), `using`, or the end of a torch.scope that did not return it)");
   }
 }

@@ -37,6 +37,8 @@ export interface GraphNode {
   release(): void;
   /** Creation order: later nodes run first. */
   readonly sequence: number;
+  /** What it keeps for backward. */
+  savedTensors?(): readonly (Tensor | null)[];
   /** Hooks on the gradients of its outputs. */
   hooks: Map<number, Map<number, TensorHook>> | null;
   /** Where the forward op was called (anomaly mode). */

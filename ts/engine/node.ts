@@ -50,6 +50,11 @@ export class Context {
     return this.tensors as Tensor[];
   }
 
+  /** What is saved, unchecked. */
+  peek(): readonly (Tensor | null)[] {
+    return this.tensors;
+  }
+
   release(): void {
     // A node that saved nothing can run again, as in PyTorch.
     this.freed = this.tensors.length > 0 || this.freed;
@@ -86,6 +91,9 @@ export class OpNode implements GraphNode {
 
   apply(grads: readonly (Tensor | null)[]): readonly (Tensor | null | undefined)[] {
     return this.backward(grads);
+  }
+  savedTensors(): readonly (Tensor | null)[] {
+    return this.context?.peek() ?? [];
   }
   release(): void {
     this.context?.release();
