@@ -58,12 +58,13 @@ describe("special functions", () => {
   }
 
   test("at the edges", () => {
+    // (+ 0: the sign of a zero does not matter here.)
     const at = (name: ScalarOp, ...args: number[]): number =>
       run(
         name,
         float64,
         args.map((x) => [x]),
-      )[0]!;
+      )[0]! + 0;
     expect(at("erf", Infinity)).toBe(1);
     expect(at("erf", NaN)).toBeNaN();
     expect(at("erfc", -Infinity)).toBe(2);
@@ -73,7 +74,7 @@ describe("special functions", () => {
     expect(at("erfinv", 1.5)).toBeNaN();
     expect(at("ndtri", 0)).toBe(-Infinity);
     expect(at("ndtri", 1)).toBe(Infinity);
-    expect(Math.abs(at("log_ndtr", Infinity))).toBe(0);
+    expect(at("log_ndtr", Infinity)).toBe(0);
     expect(at("log_ndtr", -Infinity)).toBe(-Infinity);
     expect(at("lgamma", 0)).toBe(Infinity);
     expect(at("lgamma", -3)).toBe(Infinity);
