@@ -3,6 +3,7 @@
 import type { Methods } from "../engine/define.ts";
 import * as arithmetic from "./arithmetic.ts";
 import * as bitwise from "./bitwise.ts";
+import * as calculus from "./calculus.ts";
 import * as casts from "./casts.ts";
 import * as compare from "./compare.ts";
 import * as complex from "./complex.ts";
@@ -21,6 +22,8 @@ import * as math from "./math.ts";
 import * as math_binary from "./math_binary.ts";
 import * as operators from "./operators.ts";
 import * as predicates from "./predicates.ts";
+import * as index_along from "./index_along.ts";
+import * as histogram from "./histogram.ts";
 import * as indexing from "./indexing.ts";
 import { install } from "./install.ts";
 import * as random from "./random.ts";
@@ -28,6 +31,7 @@ import * as reduction from "./reduction.ts";
 import * as scan from "./scan.ts";
 import * as sorting from "./sorting.ts";
 import * as statistics from "./statistics.ts";
+import * as unique from "./unique.ts";
 import * as special from "./special.ts";
 import * as gathering from "./gathering.ts";
 import * as joining from "./joining.ts";
@@ -44,6 +48,7 @@ declare module "../core/tensor.ts" {
     extends
       Methods<typeof arithmetic>,
       Methods<typeof bitwise>,
+      Methods<typeof calculus>,
       Methods<typeof casts>,
       Methods<typeof compare>,
       Methods<typeof complex>,
@@ -67,8 +72,11 @@ declare module "../core/tensor.ts" {
       Methods<typeof sorting>,
       sorting.MedianMethods,
       Methods<typeof statistics>,
+      unique.UniqueMethods,
       Methods<Pick<typeof special, "i0">>,
       Methods<typeof gathering>,
+      Methods<typeof index_along>,
+      Methods<typeof histogram>,
       Methods<typeof indexing>,
       Methods<typeof joining>,
       Methods<typeof repeating>,
@@ -83,6 +91,7 @@ declare module "../core/tensor.ts" {
 for (const family of [
   arithmetic,
   bitwise,
+  calculus,
   compare,
   complex,
   convert,
@@ -103,7 +112,10 @@ for (const family of [
   scan,
   sorting,
   statistics,
+  unique,
   gathering,
+  index_along,
+  histogram,
   indexing,
   joining,
   repeating,
@@ -121,6 +133,7 @@ install(linalg, "linalg");
 
 export * from "./arithmetic.ts";
 export * from "./bitwise.ts";
+export * from "./calculus.ts";
 export * from "./compare.ts";
 export * from "./complex.ts";
 export * from "./convert.ts";
@@ -152,7 +165,10 @@ export {
 export { cummax, cummin, cumprod, cumsum, logcumsumexp } from "./scan.ts";
 export * from "./sorting.ts";
 export * from "./statistics.ts";
+export { unique, unique_consecutive } from "./unique.ts";
 export * from "./gathering.ts";
+export * from "./index_along.ts";
+export * from "./histogram.ts";
 export * from "./indexing.ts";
 export * from "./joining.ts";
 export * from "./repeating.ts";

@@ -14,7 +14,7 @@ import { alias, copyOf, empty, run } from "../engine/run.ts";
 import { describe, type Args } from "../engine/signature.ts";
 import type { Operand } from "./arithmetic.ts";
 import { filled, tensor } from "./creation.ts";
-import { writable } from "./gathering.ts";
+import { writable } from "./scatter_kernels.ts";
 
 type Bound = number | bigint | null;
 

@@ -3,10 +3,11 @@
 import type { Device } from "../core/device.ts";
 import { bool, float64, get_default_dtype, int64, uint8, type DType, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
-import { updateInPlace } from "../engine/inplace.ts";
+import { checkWritable, updateInPlace } from "../engine/inplace.ts";
 import { empty, run } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
 import { loadState, makeGenerator, reseed, saveState } from "../kernel/generator.ts";
@@ -399,7 +400,15 @@ function redraw(
   b: number | bigint,
   g: Stream,
 ): Tensor {
-  return updateInPlace(name, self, () => draw(distribution, self.shape, self.dtype, self.device, a, b, g));
+  const fresh = (): Tensor => draw(distribution, self.shape, self.dtype, self.device, a, b, g);
+  if (!self._isWhole() || (is_grad_enabled() && self.requires_grad)) return updateInPlace(name, self, fresh);
+  checkWritable(name, self);
+  // All of the memory is new: the storage takes it over, and whoever still wants the old values keeps the old memory.
+  const storage = self._storage;
+  storage.materialize();
+  storage.version++;
+  storage.buffer = fresh()._storage.buffer;
+  return self;
 }
 
 export const uniform_: InPlaceOp<[{ from?: number }, { to?: number }]> = composite(

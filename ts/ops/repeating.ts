@@ -139,10 +139,9 @@ export const flip: FlipOp = defineOp("flip", "input, *dims", {
   forward(ctx, input: Tensor, dims: readonly number[]) {
     const along = dims.length === 0 ? [] : normalizeDims("flip", dims, input.ndim);
     ctx.state = along;
-    return along.reduce((x, d) => {
-      const n = x.shape[d]!;
-      return n < 2 ? x : x.index_select(d, arange(n - 1, -1, -1, { device: x.device }));
-    }, input.clone());
+    const moved = along.filter((d) => input.shape[d]! > 1);
+    if (moved.length === 0) return input.clone();
+    return moved.reduce((x, d) => x.index_select(d, arange(x.shape[d]! - 1, -1, -1, { device: x.device })), input);
   },
   backward: (ctx, g: Tensor) => [g.flip(ctx.state as number[])],
 });

@@ -8,7 +8,7 @@ import { alias, empty, run } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
 import type { ScanOp } from "../kernel/spec.ts";
 import { VALUES_INDICES, type ValuesAndIndices } from "./extremes.ts";
-import { asVector } from "./gathering.ts";
+import { asVector } from "./scatter_kernels.ts";
 import { cast, floating, oneDim } from "./reduction.ts";
 
 /** The same memory with `dim` last; no autograd. */

@@ -258,7 +258,7 @@ export const atleast_3d: AtLeast = atleast("atleast_3d", (x) => {
 type Mutable = { -readonly [K in "shape" | "_strides" | "_offset"]: Tensor[K] };
 
 /** Gives `self` the geometry and history of `view`, a view of it. */
-export function reshapeInPlace(name: string, self: Tensor, view: Tensor): Tensor {
+function reshapeInPlace(name: string, self: Tensor, view: Tensor): Tensor {
   checkWritable(name, self);
   const target = self as Mutable;
   target.shape = view.shape;

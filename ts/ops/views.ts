@@ -165,7 +165,7 @@ export function as_strided_backward(g: Tensor, shape: Shape, size: Shape, stride
 }
 
 /** Whether no two elements of a geometry share a place: each stride is longer than all that the shorter ones span. */
-export function isInjective(size: Shape, stride: Shape): boolean {
+function isInjective(size: Shape, stride: Shape): boolean {
   const dims = size.map((_, d) => d).filter((d) => size[d] !== 1);
   dims.sort((a, b) => stride[a]! - stride[b]!);
   let span = 0;

@@ -59,7 +59,7 @@ function spread(g: Tensor, shape: Shape, window: Geometry): Tensor {
 
 // select
 
-export function selectGeometry(name: string, { shape, strides, offset }: Layout, dim: number, index: number): Geometry {
+function selectGeometry(name: string, { shape, strides, offset }: Layout, dim: number, index: number): Geometry {
   if (shape.length === 0) throw new IndexError(`${name}: select() cannot be applied to a 0-dim tensor.`);
   const d = normalizeDim(name, dim, shape.length);
   const n = shape[d]!;
@@ -92,7 +92,7 @@ export const select_scatter: WindowOp<Args<[{ src: Tensor }, { dim: number }, { 
 
 type Bound = number | bigint | null;
 
-export function sliceGeometry(
+function sliceGeometry(
   name: string,
   { shape, strides, offset }: Layout,
   dim: number,
@@ -190,7 +190,7 @@ export const narrow_copy: NarrowOp = composite(
 
 // diagonal
 
-export function diagonalGeometry(name: string, layout: Layout, offset: number, dim1: number, dim2: number): Geometry {
+function diagonalGeometry(name: string, layout: Layout, offset: number, dim1: number, dim2: number): Geometry {
   const { shape, strides } = layout;
   const a = normalizeDim(name, dim1, shape.length);
   const b = normalizeDim(name, dim2, shape.length);
