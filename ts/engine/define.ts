@@ -154,6 +154,10 @@ export function callPrimitive<R>(
     return -1;
   });
   const outputs = (Array.isArray(result) ? result : [result]) as Tensor[];
+  for (const t of outputs) {
+    // A view made inside of memory made inside is no view to the outside: in-place ops may write to it as to any result.
+    if (t._view !== null && !inputs.some((i) => i?._storage === t._storage)) t._view = null;
+  }
   record(
     name,
     inputs,
