@@ -15,7 +15,7 @@ class LeNet extends nn.Module {
   f1 = new nn.Linear(400, 120);
   f2 = new nn.Linear(120, 84);
   f3 = new nn.Linear(84, 10);
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     x = F.max_pool2d(F.relu(this.c1(x)), 2);
     x = F.max_pool2d(F.relu(this.c2(x)), 2).flatten(1);
     return this.f3(F.relu(this.f2(F.relu(this.f1(x)))));

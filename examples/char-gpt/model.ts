@@ -29,7 +29,7 @@ class SelfAttention extends nn.Module {
     this.dropout = dropout;
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     const [b, t, c] = x.shape as [number, number, number];
     // [b, t, 3, heads, c / heads] → three of [b, heads, t, c / heads]
     const [q, k, v] = this.qkv(x).view(b, t, 3, this.heads, c / this.heads).permute(2, 0, 3, 1, 4).unbind(0) as [Tensor, Tensor, Tensor];
@@ -54,7 +54,7 @@ class Block extends nn.Module {
     this.mlp = new nn.Sequential(new nn.Linear(width, 4 * width), new nn.GELU(), new nn.Linear(4 * width, width), new nn.Dropout(dropout));
   }
 
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     x = x.add(this.attention(this.ln1(x)));
     return x.add(this.mlp(this.ln2(x)));
   }
@@ -83,7 +83,7 @@ export class CharGPT extends nn.Module {
   }
 
   /** Characters [b, t] → logits of the next one [b, t, vocabulary]. */
-  override forward(ids: Tensor): Tensor {
+  forward(ids: Tensor): Tensor {
     const positions = torch.arange(ids.size(1), { device: ids.device });
     const x = this.tokens(ids).add(this.positions(positions));
     return this.head(this.norm(this.blocks(x)));

@@ -24,7 +24,7 @@ export class DigitsNet extends nn.Module {
   );
 
   /** Images [N, 1, 8, 8] with pixels in 0..1 → logits [N, 10]. */
-  override forward(x: Tensor): Tensor {
+  forward(x: Tensor): Tensor {
     return this.classifier(this.features(x));
   }
 }

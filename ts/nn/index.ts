@@ -1,3 +1,16 @@
 /** torch.nn. */
 
 export * as functional from "../ops/functional/index.ts";
+export * as init from "./init.ts";
+export * as utils from "./utils/index.ts";
+export { Module, type ForwardArgs, type ForwardResult } from "./module.ts";
+export { Buffer, Parameter } from "./parameter.ts";
+export type { StateDict } from "./state.ts";
+export * from "./containers.ts";
+export * from "./modules/activation.ts";
+export * from "./modules/conv.ts";
+export * from "./modules/embedding.ts";
+export * from "./modules/linear.ts";
+export * from "./modules/loss.ts";
+export * from "./modules/norm.ts";
+export * from "./modules/shape.ts";

@@ -1,0 +1,105 @@
+/** Limits on gradients, and parameters as one vector. */
+
+import { RuntimeError } from "../../core/errors.ts";
+import { no_grad } from "../../core/grad_mode.ts";
+import { Tensor } from "../../core/tensor.ts";
+import type { Args } from "../../engine/signature.ts";
+import * as ops from "../../ops/index.ts";
+import { bind } from "../layer.ts";
+import { setData } from "../parameter.ts";
+
+type Tensors = Iterable<Tensor> | Tensor;
+
+function listOf(tensors: Tensors): Tensor[] {
+  return tensors instanceof Tensor ? [tensors] : [...tensors];
+}
+function gradientsOf(parameters: Tensors): Tensor[] {
+  return listOf(parameters).flatMap((p) => (p.grad === null ? [] : [p.grad]));
+}
+
+/** The norm of all tensors as if they were one vector. */
+export function get_total_norm(
+  tensors: Tensors,
+  ...given: Args<[{ norm_type?: number }, { error_if_nonfinite?: boolean }, { foreach?: boolean | null }]>
+): Tensor {
+  const [p, strict] = bind<[number, boolean, boolean | null]>(
+    "get_total_norm",
+    "norm_type=2.0, error_if_nonfinite=False, foreach=None",
+    given,
+  );
+  const list = listOf(tensors);
+  if (list.length === 0) return ops.zeros([]);
+  const total = no_grad(() => {
+    if (p === Infinity) return ops.stack(list.map((t) => t.abs().max() as Tensor)).max() as Tensor;
+    if (p === -Infinity) return ops.stack(list.map((t) => t.abs().min() as Tensor)).min() as Tensor;
+    if (p === 0) return ops.stack(list.map((t) => t.ne(0).any().to(t.dtype))).sum();
+    const norms = ops.stack(
+      list.map((t) =>
+        p === 2
+          ? t.mul(t).sum().sqrt()
+          : t
+              .abs()
+              .pow(p)
+              .sum()
+              .pow(1 / p),
+      ),
+    );
+    return p === 2
+      ? norms.mul(norms).sum().sqrt()
+      : norms
+          .pow(p)
+          .sum()
+          .pow(1 / p);
+  });
+  if (strict && !Number.isFinite(Number(total.item_sync()))) {
+    throw new RuntimeError(
+      `The total norm of order ${p} for gradients from \`parameters\` is non-finite, so it cannot be clipped. To disable this error and scale the gradients by the non-finite norm anyway, set \`error_if_nonfinite: false\``,
+    );
+  }
+  return total;
+}
+
+/** Scales all gradients so that their joint norm is at most `max_norm`; gives the norm before. Nothing is read back. */
+export function clip_grad_norm_(
+  parameters: Tensors,
+  ...given: Args<[{ max_norm: number }, { norm_type?: number }, { error_if_nonfinite?: boolean }, { foreach?: boolean | null }]>
+): Tensor {
+  const [max, p, strict] = bind<[number, number, boolean, boolean | null]>(
+    "clip_grad_norm_",
+    "max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None",
+    given,
+  );
+  const grads = gradientsOf(parameters);
+  const total = get_total_norm(grads, p, strict);
+  no_grad(() => {
+    const scale = ops.clamp(ops.mul(ops.reciprocal(total.add(1e-6)), max), { max: 1 });
+    for (const g of grads) g.mul_(scale);
+  });
+  return total;
+}
+
+/** Limits each gradient to [-clip_value, clip_value]. */
+export function clip_grad_value_(
+  parameters: Tensors,
+  ...given: Args<[{ clip_value: number }, { foreach?: boolean | null }]>
+): void {
+  const [limit] = bind<[number, boolean | null]>("clip_grad_value_", "clip_value, foreach=None", given);
+  no_grad(() => {
+    for (const g of gradientsOf(parameters)) g.clamp_({ min: -limit, max: limit });
+  });
+}
+
+export function parameters_to_vector(parameters: Iterable<Tensor>): Tensor {
+  return ops.cat([...parameters].map((p) => p.reshape(-1)));
+}
+
+/** Gives parameters the values of a vector, of which they become parts. */
+export function vector_to_parameters(vec: Tensor, parameters: Iterable<Tensor>): void {
+  if (!(vec instanceof Tensor)) throw new TypeError("vector_to_parameters: expected a tensor");
+  let at = 0;
+  for (const p of [...parameters]) {
+    const n = p.numel();
+    setData(p, vec.narrow(0, at, n).view(p.shape).detach());
+    at += n;
+  }
+}
