@@ -23,7 +23,7 @@ export function once(run: Run, atLeast = 10): number {
   run();
   let calls = 0;
   const start = performance.now();
-  let now = start;
+  let now: number;
   do {
     run();
     calls++;

@@ -62,7 +62,9 @@ function describe(c: Case, ours: Timing, theirs: Timing | null, madd: number, co
   if (c.ops !== undefined) parts.push(`${((ours.median * 1000) / c.ops).toFixed(2)} us/op`);
   if (theirs !== null) {
     const ratio = ours.median / theirs.median;
-    parts.push(`${ratio.toFixed(2)}x native${c.goal === undefined ? "" : ` (goal ${c.goal}x${ratio <= c.goal ? "" : ", MISSED"})`}`);
+    parts.push(
+      `${ratio.toFixed(2)}x native${c.goal === undefined ? "" : ` (goal ${c.goal}x${ratio <= c.goal ? "" : ", MISSED"})`}`,
+    );
   }
   return parts.join(", ");
 }
@@ -91,11 +93,15 @@ for (const suite of chosen) {
     const note = describe(c, ours, theirs, madd, copy);
     rows.push({ suite, name: c.name, ours, native: theirs, note });
     const spread = `${ours.median.toFixed(3)} ms [${ours.min.toFixed(3)}, ${ours.max.toFixed(3)}]`;
-    console.log(`${c.name.padEnd(16)} ${spread.padEnd(28)} ${theirs === null ? "" : `native ${theirs.median.toFixed(3)} ms  `}${note}`);
+    console.log(
+      `${c.name.padEnd(16)} ${spread.padEnd(28)} ${theirs === null ? "" : `native ${theirs.median.toFixed(3)} ms  `}${note}`,
+    );
   }
 }
 if (madds.length > 0) {
-  console.log(`ceilings: ${summarize(madds).median.toFixed(1)} GFLOP/s multiply-add, ${summarize(copies).median.toFixed(1)} GB/s copy`);
+  console.log(
+    `ceilings: ${summarize(madds).median.toFixed(1)} GFLOP/s multiply-add, ${summarize(copies).median.toFixed(1)} GB/s copy`,
+  );
 }
 const memory = chosen.includes("memory") ? measureMemory(2000) : null;
 if (memory !== null) {
@@ -104,4 +110,5 @@ if (memory !== null) {
   );
 }
 native?.stop();
-if (values.json !== undefined) writeFileSync(values.json, JSON.stringify({ node: process.version, threads, rows, memory }, null, 1));
+if (values.json !== undefined)
+  writeFileSync(values.json, JSON.stringify({ node: process.version, threads, rows, memory }, null, 1));

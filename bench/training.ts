@@ -40,7 +40,12 @@ function mlp(): Run {
     new nn.ReLU(),
     new nn.Linear(256, 10),
   );
-  return trainingStep((x) => m(x), new optim.SGD(m.parameters(), { lr: 0.01 }), torch.rand([64, 784]), torch.randint(0, 10, [64]));
+  return trainingStep(
+    (x) => m(x),
+    new optim.SGD(m.parameters(), { lr: 0.01 }),
+    torch.rand([64, 784]),
+    torch.randint(0, 10, [64]),
+  );
 }
 
 function cnn(): Run {

@@ -32,7 +32,7 @@ const path = values.text ?? createRequire(import.meta.url).resolve("typescript/l
 // Plain ASCII without comments keeps the alphabet small.
 const text = (await readFile(path, "utf8"))
   .replace(/\/\*[\s\S]*?\*\//g, "")
-  .replace(/[^\x0a\x20-\x7e]/g, "")
+  .replace(/[^\n -~]/g, "")
   .replace(/\n\s*\n+/g, "\n");
 const alphabet = new Alphabet(text);
 console.log(`Training on ${device}: ${text.length} characters of ${alphabet.characters.length} kinds, ${steps} steps`);

@@ -32,7 +32,10 @@ class SelfAttention extends nn.Module {
   forward(x: Tensor): Tensor {
     const [b, t, c] = x.shape as [number, number, number];
     // [b, t, 3, heads, c / heads] → three of [b, heads, t, c / heads]
-    const [q, k, v] = this.qkv(x).view(b, t, 3, this.heads, c / this.heads).permute(2, 0, 3, 1, 4).unbind(0) as [Tensor, Tensor, Tensor];
+    const [q, k, v] = this.qkv(x)
+      .view(b, t, 3, this.heads, c / this.heads)
+      .permute(2, 0, 3, 1, 4)
+      .unbind(0) as [Tensor, Tensor, Tensor];
     const dropout_p = this.training ? this.dropout : 0;
     const y = F.scaled_dot_product_attention(q, k, v, { is_causal: true, dropout_p });
     return this.proj(y.transpose(1, 2).reshape(b, t, c));
@@ -51,7 +54,12 @@ class Block extends nn.Module {
     this.ln1 = new nn.LayerNorm(width);
     this.attention = new SelfAttention(config);
     this.ln2 = new nn.LayerNorm(width);
-    this.mlp = new nn.Sequential(new nn.Linear(width, 4 * width), new nn.GELU(), new nn.Linear(4 * width, width), new nn.Dropout(dropout));
+    this.mlp = new nn.Sequential(
+      new nn.Linear(width, 4 * width),
+      new nn.GELU(),
+      new nn.Linear(4 * width, width),
+      new nn.Dropout(dropout),
+    );
   }
 
   forward(x: Tensor): Tensor {

@@ -31,7 +31,9 @@ const device = values.device ?? (await torch.accelerator());
 
 const csv = gunzipSync(await readFile(new URL("./digits.csv.gz", import.meta.url))).toString();
 const data = parseDigits(csv, device);
-console.log(`Training on ${device} (${torch.get_num_threads()} threads): ${data.train.images.size(0)} images, ${epochs} epochs, seed ${seed}`);
+console.log(
+  `Training on ${device} (${torch.get_num_threads()} threads): ${data.train.images.size(0)} images, ${epochs} epochs, seed ${seed}`,
+);
 
 const bar = new SingleBar({
   format: "{bar} epoch {epoch} | loss {loss} | accuracy {accuracy} | {speed} images/s | ETA {eta_formatted}",
@@ -64,7 +66,9 @@ const seconds = (performance.now() - start) / 1000;
 const table = await confusion(model, data.test);
 const right = table.reduce((n, row, i) => n + row[i]!, 0);
 const count = data.test.images.size(0);
-console.log(`\nTrained in ${seconds.toFixed(1)} s. Test accuracy: ${((100 * right) / count).toFixed(1)}% (${right} of ${count})\n`);
+console.log(
+  `\nTrained in ${seconds.toFixed(1)} s. Test accuracy: ${((100 * right) / count).toFixed(1)}% (${right} of ${count})\n`,
+);
 console.log("Confusion (row: true digit, column: guess)");
 console.log(`     ${table.map((_, i) => String(i).padStart(4)).join("")}`);
 table.forEach((row, i) => console.log(`  ${i}: ${row.map((n) => (n === 0 ? "   ·" : String(n).padStart(4))).join("")}`));

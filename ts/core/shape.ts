@@ -54,9 +54,7 @@ export function broadcastShapes(op: string, a: Shape, b: Shape): Shape {
     const x = i < n - a.length ? 1 : a[i - n + a.length]!;
     const y = i < n - b.length ? 1 : b[i - n + b.length]!;
     if (x !== y && x !== 1 && y !== 1) {
-      throw new RuntimeError(
-        `${op}: shapes ${formatShape(a)} and ${formatShape(b)} do not broadcast (dim ${i}: ${x} vs ${y})`,
-      );
+      throw new RuntimeError(`${op}: shapes ${formatShape(a)} and ${formatShape(b)} do not broadcast (dim ${i}: ${x} vs ${y})`);
     }
     out[i] = x === 1 ? y : x;
   }
@@ -84,11 +82,7 @@ export function normalizeDim(op: string, dim: number, ndim: number): number {
 }
 
 /** Several dims, normalised; null, undefined or [] means all. Repeats are an error. */
-export function normalizeDims(
-  op: string,
-  dim: number | readonly number[] | null | undefined,
-  ndim: number,
-): number[] {
+export function normalizeDims(op: string, dim: number | readonly number[] | null | undefined, ndim: number): number[] {
   if (dim === null || dim === undefined || (typeof dim !== "number" && dim.length === 0)) {
     return Array.from({ length: ndim }, (_, i) => i);
   }

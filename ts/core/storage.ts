@@ -62,6 +62,8 @@ export class Storage {
 class Disposed implements Pending {
   uses = 0;
   materialize(): never {
-    throw new RuntimeError("a tensor was used after it was disposed (by dispose(), `using`, or the end of a torch.scope that did not return it)");
+    throw new RuntimeError(
+      "a tensor was used after it was disposed (by dispose(), `using`, or the end of a torch.scope that did not return it)",
+    );
   }
 }

@@ -82,12 +82,7 @@ export function makeOp<O>(
 }
 
 /** An op that is only a formula over other ops. */
-export function composite<O>(
-  name: string,
-  signature: string,
-  options: OpOptions,
-  body: (...args: never[]) => unknown,
-): O {
+export function composite<O>(name: string, signature: string, options: OpOptions, body: (...args: never[]) => unknown): O {
   return makeOp<O>(name, signature, "composite", options, (info) => {
     const fn = body as (...args: unknown[]) => unknown;
     return (...given: unknown[]) => fn(...bindArguments(name, info.signature, given));

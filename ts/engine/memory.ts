@@ -3,7 +3,8 @@
  * place in the program that made it. Nobody needs any of this to keep a training loop flat.
  */
 
-import { Storage, storageObserver } from "../core/storage.ts";
+import type { Storage } from "../core/storage.ts";
+import { storageObserver } from "../core/storage.ts";
 import { Tensor, type GraphNode } from "../core/tensor.ts";
 
 /** Storages made in the open scopes, innermost last. */

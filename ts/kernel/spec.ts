@@ -31,8 +31,7 @@ export interface MapParams {
  * `welford`: two outputs, mean and sum of squared deviations M2 (for var and std), of floating expr.
  * float16 and bfloat16 accumulate in f32, float32 by blocked or pairwise sums. Empty: sum 0, prod 1, any false, all true.
  */
-export type ReduceOp =
-  | "sum" | "prod" | "max" | "min" | "any" | "all" | "argmax" | "argmin" | "max_arg" | "min_arg" | "welford";
+export type ReduceOp = "sum" | "prod" | "max" | "min" | "any" | "all" | "argmax" | "argmin" | "max_arg" | "min_arg" | "welford";
 export interface ReduceSpec {
   readonly kind: "reduce";
   readonly op: ReduceOp;
@@ -99,9 +98,7 @@ export interface ConvParams {
  */
 export interface PoolSpec {
   readonly kind: "pool";
-  readonly mode:
-    | "max" | "max_backward" | "avg" | "avg_backward"
-    | "adaptive_max" | "adaptive_avg" | "adaptive_avg_backward";
+  readonly mode: "max" | "max_backward" | "avg" | "avg_backward" | "adaptive_max" | "adaptive_avg" | "adaptive_avg_backward";
   readonly dtype: DType;
 }
 export interface PoolParams {
@@ -130,11 +127,21 @@ export interface PoolParams {
 export interface RowwiseSpec {
   readonly kind: "rowwise";
   readonly op:
-    | "softmax" | "log_softmax" | "softmax_backward" | "log_softmax_backward"
-    | "layer_norm" | "layer_norm_backward" | "rms_norm" | "rms_norm_backward"
-    | "batch_norm_stats" | "batch_norm" | "batch_norm_backward"
-    | "group_norm" | "group_norm_backward"
-    | "cross_entropy" | "cross_entropy_backward";
+    | "softmax"
+    | "log_softmax"
+    | "softmax_backward"
+    | "log_softmax_backward"
+    | "layer_norm"
+    | "layer_norm_backward"
+    | "rms_norm"
+    | "rms_norm_backward"
+    | "batch_norm_stats"
+    | "batch_norm"
+    | "batch_norm_backward"
+    | "group_norm"
+    | "group_norm_backward"
+    | "cross_entropy"
+    | "cross_entropy_backward";
   readonly dtype: DType;
   readonly affine: 0 | 1 | 2;
 }
@@ -243,8 +250,18 @@ export interface NonzeroSpec {
 export interface RandomSpec {
   readonly kind: "random";
   readonly distribution:
-    | "uniform" | "normal" | "random_int" | "bernoulli" | "exponential" | "geometric" | "cauchy" | "log_normal" | "randperm"
-    | "poisson" | "binomial" | "standard_gamma";
+    | "uniform"
+    | "normal"
+    | "random_int"
+    | "bernoulli"
+    | "exponential"
+    | "geometric"
+    | "cauchy"
+    | "log_normal"
+    | "randperm"
+    | "poisson"
+    | "binomial"
+    | "standard_gamma";
   readonly dtype: DType;
 }
 export interface RandomParams {
@@ -296,8 +313,20 @@ export interface OptimizerParams {
 }
 
 export type KernelSpec =
-  | MapSpec | ReduceSpec | ScanSpec | MatmulSpec | ConvSpec | PoolSpec | RowwiseSpec | AttentionSpec | GatherSpec
-  | ScatterSpec | SortSpec | NonzeroSpec | RandomSpec | OptimizerSpec;
+  | MapSpec
+  | ReduceSpec
+  | ScanSpec
+  | MatmulSpec
+  | ConvSpec
+  | PoolSpec
+  | RowwiseSpec
+  | AttentionSpec
+  | GatherSpec
+  | ScatterSpec
+  | SortSpec
+  | NonzeroSpec
+  | RandomSpec
+  | OptimizerSpec;
 
 export type KernelKind = KernelSpec["kind"];
 
