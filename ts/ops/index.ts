@@ -18,6 +18,7 @@ import * as einsum from "./einsum.ts";
 import * as matmul from "./matmul.ts";
 import * as matrix from "./matrix.ts";
 import * as norms from "./norms.ts";
+import * as masked from "./masked.ts";
 import * as math from "./math.ts";
 import * as math_binary from "./math_binary.ts";
 import * as operators from "./operators.ts";
@@ -128,6 +129,7 @@ for (const family of [
 ])
   install(family);
 for (const methods of [casts, operators]) install(methods, "Tensor");
+install(masked, "masked");
 install(special, "special");
 install(linalg, "linalg");
 
@@ -137,7 +139,21 @@ export * from "./calculus.ts";
 export * from "./compare.ts";
 export * from "./complex.ts";
 export * from "./convert.ts";
-export * from "./creation.ts";
+export {
+  arange,
+  empty,
+  empty_like,
+  full,
+  full_like,
+  new_full,
+  new_zeros,
+  ones,
+  ones_like,
+  tensor,
+  zeros,
+  zeros_like,
+  type TensorOptions,
+} from "./creation.ts";
 export * from "./creation_more.ts";
 export * from "./extrema.ts";
 export { amax, amin, aminmax, argmax, argmin, max, min } from "./extremes.ts";
@@ -150,18 +166,7 @@ export * from "./math.ts";
 export * from "./math_binary.ts";
 export * from "./predicates.ts";
 export * from "./random.ts";
-export {
-  all,
-  any,
-  count_nonzero,
-  logsumexp,
-  mean,
-  nanmean,
-  nansum,
-  prod,
-  sum,
-  sum_to_size,
-} from "./reduction.ts";
+export { all, any, count_nonzero, logsumexp, mean, nanmean, nansum, prod, sum, sum_to_size } from "./reduction.ts";
 export { cummax, cummin, cumprod, cumsum, logcumsumexp } from "./scan.ts";
 export * from "./sorting.ts";
 export * from "./statistics.ts";
@@ -177,9 +182,10 @@ export * from "./triangles.ts";
 export * from "./view_forms.ts";
 export * from "./window_functions.ts";
 export * from "./windows.ts";
-export * from "./views.ts";
+export { as_strided, expand, permute, reshape, transpose, unsqueeze, view } from "./views.ts";
 export { i0 } from "./special.ts";
 export * as linalg from "./linalg.ts";
+export * as masked from "./masked.ts";
 export { set_printoptions, type PrintOptions } from "./printing.ts";
 export * as signal from "./signal/index.ts";
 export { registry } from "./install.ts";

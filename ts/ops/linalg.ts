@@ -113,7 +113,8 @@ export const vander: Op<[x: Tensor, options?: { N?: number | null }], Tensor> = 
   { doc: "Powers 0 to N - 1 of each element, along a new last dimension." },
   (x: Tensor, N: number | null) => {
     checkTensor("linalg.vander", "x", x);
-    const n = N ?? x.shape.at(-1) ?? 1;
+    const v = x.ndim === 0 ? x.reshape([1]) : x;
+    const n = N ?? v.shape.at(-1)!;
     if (n <= 1) throw new RuntimeError(`linalg.vander: N must be greater than 1, got ${n}`);
     const dtype = x.dtype.category === Category.bool ? int64 : x.dtype.is_floating_point ? x.dtype : int64;
     const powers = x
@@ -121,7 +122,7 @@ export const vander: Op<[x: Tensor, options?: { N?: number | null }], Tensor> = 
       .unsqueeze(-1)
       .expand([...x.shape, n - 1])
       .cumprod(-1);
-    return cat([powers.new_ones([...x.shape, 1]), powers], -1);
+    return cat([powers.new_ones([...v.shape, 1]), powers], -1);
   },
 );
 

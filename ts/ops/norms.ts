@@ -34,13 +34,13 @@ export const vectorNorm: Core = defineOp("vector_norm", "input, p, dims, keepdim
   backward(ctx, g: Tensor) {
     const [x, out] = ctx.saved() as [Tensor, Tensor];
     const { p, dims, keepdim } = ctx.state as { p: number; dims: number[]; keepdim: boolean };
+    if (p === 0) return [null];
     return [normGrad(x, p, expandReduced(out, x.shape, dims, keepdim), expandReduced(g, x.shape, dims, keepdim), dims)];
   },
 });
 
 /** Where the norm is 0, or an element is and p < 1, the derivative counts as 0. */
 function normGrad(x: Tensor, p: number, norm: Tensor, g: Tensor, dims: readonly number[]): Tensor {
-  if (p === 0) return g.mul(0);
   if (p === 1) return x.sgn().mul(g);
   if (p === 2) return g.mul(x.div(norm).masked_fill(norm.eq(0), 0));
   if (Math.abs(p) === Infinity) {
