@@ -7,6 +7,7 @@ import { Storage } from "../core/storage.ts";
 import { gradientEdge, graph, Tensor, type Edge, type GraphNode, type TensorHook, type TensorMeta } from "../core/tensor.ts";
 import { record } from "../engine/node.ts";
 import * as ops from "../ops/index.ts";
+import { as_strided_backward } from "../ops/views.ts";
 
 /** A leaf's end of the graph: adds what arrives to `.grad`. */
 class AccumulateGrad implements GraphNode {
@@ -49,7 +50,7 @@ graph.regenerate = (t, { base }) => {
   const { shape, _strides: strides, _offset: offset } = t;
   const meta = { shape: base.shape };
   const at = offset - base._offset;
-  record("AsStrided", [base], [t], ([g]) => [ops.as_strided_backward(g!, meta.shape, shape, strides, at)], null);
+  record("AsStrided", [base], [t], ([g]) => [as_strided_backward(g!, meta.shape, shape, strides, at)], null);
 };
 
 export interface WalkOptions {
