@@ -115,27 +115,8 @@ function position(name: "argmax" | "argmin", doc: string): ArgOp {
     { doc, method: false },
     (input: Tensor, dim: number | null, keepdim: boolean, dtype: DType | null, mask: Mask) => {
       const x = converted(input, dtype);
-      return filled(x, mask, extreme(x.dtype, name === "argmin"))
-        [name](dim, keepdim)
-        .to(x.dtype);
-    },
-  );
-}
-export const argmax: ArgOp = position(
-  "argmax",
-  "The position of the maximum where mask holds, in input's dtype as PyTorch gives it.",
-);
-export const argmin: ArgOp = position(
-  "argmin",
-  "The position of the minimum where mask holds, in input's dtype as PyTorch gives it.",
-);
-
-export const logsumexp: Reduction = reduction(
-  "logsumexp",
-  "log(sum(e^input)) over dim where mask holds.",
-  (input, dims, keepdim, mask, dtype) => {
-    const x = converted(input, dtype);
-    return filled(x, mask, extreme(x.dtype, false)).logsumexp(dims, keepdim).to(x.dtype);
+      const inside = filled(x, mask, extreme(x.dtype, name === "argmin"));
+      return inside[name](dim, keepdim).to(x.dtype);
   },
 );
 
