@@ -117,6 +117,24 @@ function position(name: "argmax" | "argmin", doc: string): ArgOp {
       const x = converted(input, dtype);
       const inside = filled(x, mask, extreme(x.dtype, name === "argmin"));
       return inside[name](dim, keepdim).to(x.dtype);
+    },
+  );
+}
+export const argmax: ArgOp = position(
+  "argmax",
+  "The position of the maximum where mask holds, in input's dtype as PyTorch gives it.",
+);
+export const argmin: ArgOp = position(
+  "argmin",
+  "The position of the minimum where mask holds, in input's dtype as PyTorch gives it.",
+);
+
+export const logsumexp: Reduction = reduction(
+  "logsumexp",
+  "log(sum(e^input)) over dim where mask holds.",
+  (input, dims, keepdim, mask, dtype) => {
+    const x = converted(input, dtype);
+    return filled(x, mask, extreme(x.dtype, false)).logsumexp(dims, keepdim).to(x.dtype);
   },
 );
 
