@@ -18,7 +18,8 @@ import {
   scalars2, vector1, vector2, vector3, vectors1, vectors2, vectors3,
 } from "./block_loops";
 import { Erf, Exp, Exp2, Expm1, Log, Log10, Log1p, Log2, Sigmoid, Tanh } from "./math_f32";
-import { Cos, Pow, Sin } from "./math_f32_wide";
+import { Acos, Asin, Atan, Atan2, Cosh, Sinh, Tan } from "./math_f32_circle";
+import { Cos, FloorDivideFloat, FmodFloat, Pow, RemainderFloat, Sin } from "./math_f32_wide";
 import {
   Digamma, Erf64, Erfc64, Erfcx, Erfinv64, I0, I0e, I1, I1e, Igamma, Igammac, Lgamma, LogNdtr, Ndtri, Polygamma, Zeta,
 } from "./math_special";
@@ -60,9 +61,9 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* sub */ (lane, d, a, b, c, n) => { vectors2<Sub>(lane, d, a, b, n); },
   /* mul */ (lane, d, a, b, c, n) => { vectors2<Mul>(lane, d, a, b, n); },
   /* div */ (lane, d, a, b, c, n) => { if (lane <= Lane.f64) floats2<Div>(lane, d, a, b, n); else integerScalars2<Div>(lane, d, a, b, n); },
-  /* floor_divide */ (lane, d, a, b, c, n) => { scalars2<FloorDivide>(lane, d, a, b, n); },
-  /* remainder */ (lane, d, a, b, c, n) => { scalars2<Remainder>(lane, d, a, b, n); },
-  /* fmod */ (lane, d, a, b, c, n) => { scalars2<Fmod>(lane, d, a, b, n); },
+  /* floor_divide */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) vector2<f32, FloorDivideFloat>(d, a, b, n); else scalars2<FloorDivide>(lane, d, a, b, n); },
+  /* remainder */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) vector2<f32, RemainderFloat>(d, a, b, n); else scalars2<Remainder>(lane, d, a, b, n); },
+  /* fmod */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) vector2<f32, FmodFloat>(d, a, b, n); else scalars2<Fmod>(lane, d, a, b, n); },
   /* madd */ (lane, d, a, b, c, n) => { vectors3<Madd>(lane, d, a, b, c, n); },
   /* pow */ (lane, d, a, b, c, n) => {
     if (lane == Lane.f32) vector2<f32, Pow>(d, a, b, n);
@@ -106,13 +107,13 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* log1p */ (lane, d, a, b, c, n) => { mixed1<Log1p, Log1pOf64>(lane, d, a, n); },
   /* sin */ (lane, d, a, b, c, n) => { mixed1<Sin, Sin64>(lane, d, a, n); },
   /* cos */ (lane, d, a, b, c, n) => { mixed1<Cos, Cos64>(lane, d, a, n); },
-  /* tan */ (lane, d, a, b, c, n) => { precise1<Tan64>(lane, d, a, n); },
-  /* asin */ (lane, d, a, b, c, n) => { precise1<Asin64>(lane, d, a, n); },
-  /* acos */ (lane, d, a, b, c, n) => { precise1<Acos64>(lane, d, a, n); },
-  /* atan */ (lane, d, a, b, c, n) => { precise1<Atan64>(lane, d, a, n); },
-  /* atan2 */ (lane, d, a, b, c, n) => { precise2<Atan2of64>(lane, d, a, b, n); },
-  /* sinh */ (lane, d, a, b, c, n) => { precise1<Sinh64>(lane, d, a, n); },
-  /* cosh */ (lane, d, a, b, c, n) => { precise1<Cosh64>(lane, d, a, n); },
+  /* tan */ (lane, d, a, b, c, n) => { mixed1<Tan, Tan64>(lane, d, a, n); },
+  /* asin */ (lane, d, a, b, c, n) => { mixed1<Asin, Asin64>(lane, d, a, n); },
+  /* acos */ (lane, d, a, b, c, n) => { mixed1<Acos, Acos64>(lane, d, a, n); },
+  /* atan */ (lane, d, a, b, c, n) => { mixed1<Atan, Atan64>(lane, d, a, n); },
+  /* atan2 */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) vector2<f32, Atan2>(d, a, b, n); else precise2<Atan2of64>(lane, d, a, b, n); },
+  /* sinh */ (lane, d, a, b, c, n) => { mixed1<Sinh, Sinh64>(lane, d, a, n); },
+  /* cosh */ (lane, d, a, b, c, n) => { mixed1<Cosh, Cosh64>(lane, d, a, n); },
   /* tanh */ (lane, d, a, b, c, n) => { mixed1<Tanh, Tanh64>(lane, d, a, n); },
   /* asinh */ (lane, d, a, b, c, n) => { precise1<Asinh64>(lane, d, a, n); },
   /* acosh */ (lane, d, a, b, c, n) => { precise1<Acosh64>(lane, d, a, n); },

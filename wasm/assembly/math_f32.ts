@@ -58,6 +58,13 @@ const TINY: f32 = 1.17549435e-38;
   const r = lessLn2(x, f32x4.sub(shifted, c(MAGIC)));
   return scale(f32x4.add(expm1Near(r), c(1)), shifted);
 }
+/** e^x / 2 for x >= 0: as far as sinh and cosh go. */
+@inline export function halfExp(x: v128): v128 {
+  x = f32x4.pmin(x, c(91));
+  const shifted = fma(x, c(LOG2E), c(MAGIC));
+  const r = lessLn2(x, f32x4.sub(shifted, c(MAGIC)));
+  return scale(f32x4.add(expm1Near(r), c(1)), i32x4.sub(shifted, i32x4.splat(1)));
+}
 /** e^x for -87 <= x <= 88. */
 @inline function expNormal(x: v128): v128 {
   const shifted = fma(x, c(LOG2E), c(MAGIC));

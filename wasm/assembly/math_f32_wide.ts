@@ -1,7 +1,7 @@
-/** Functions on four f32 whose arguments have to be reduced in f64: sine, cosine and powers. */
+/** Functions on four f32 that need f64 on the way: sine and cosine, powers, remainders. */
 
 import { fma } from "./math_f32";
-import { pow64 } from "./math_f64";
+import { fmodOf, pow64 } from "./math_f64";
 
 @inline function c(x: f32): v128 {
   return f32x4.splat(x);
@@ -26,11 +26,25 @@ const MAGIC: f64 = 6755399441055744;
 const HALF_PI_HIGH: f64 = 1.57079631090164184570;
 const HALF_PI_LOW: f64 = 1.58932547735281966916e-8;
 /** Arguments from here on go to the f64 functions. */
-const FAR: f32 = 1048576;
+export const FAR: f32 = 1048576;
 
 @inline function lessQuarters(x: v128, shifted: v128): v128 {
   const n = f64x2.sub(shifted, d(MAGIC));
   return f64x2.sub(f64x2.sub(x, f64x2.mul(n, d(HALF_PI_HIGH))), f64x2.mul(n, d(HALF_PI_LOW)));
+}
+
+@inline function shiftedQuarters(x: v128): v128 {
+  return f64x2.add(f64x2.mul(x, d(0.63661977236758134308)), d(MAGIC));
+}
+/** x less its nearest multiple of pi / 2, for |x| < FAR. */
+@inline export function reduced(x: v128): v128 {
+  const low = f64x2.promote_low_f32x4(x);
+  const high = upper(x);
+  return joined(lessQuarters(low, shiftedQuarters(low)), lessQuarters(high, shiftedQuarters(high)));
+}
+/** Which multiple that is. */
+@inline export function reducedQuarters(x: v128): v128 {
+  return evenWords(shiftedQuarters(f64x2.promote_low_f32x4(x)), shiftedQuarters(upper(x)));
 }
 
 function sineFar(x: v128): v128 {
@@ -48,12 +62,8 @@ function cosineFar(x: v128): v128 {
 
 /** sin(x + quarters * pi / 2) */
 @inline function sine(x: v128, quarters: i32): v128 {
-  const low = f64x2.promote_low_f32x4(x);
-  const high = upper(x);
-  const nLow = f64x2.add(f64x2.mul(low, d(0.63661977236758134308)), d(MAGIC));
-  const nHigh = f64x2.add(f64x2.mul(high, d(0.63661977236758134308)), d(MAGIC));
-  const r = joined(lessQuarters(low, nLow), lessQuarters(high, nHigh));
-  const n = i32x4.add(evenWords(nLow, nHigh), i32x4.splat(quarters));
+  const r = reduced(x);
+  const n = i32x4.add(reducedQuarters(x), i32x4.splat(quarters));
   const z = f32x4.mul(r, r);
   let s = fma(c(-0.000195166547), z, c(0.00833217334));
   s = fma(s, z, c(-0.166666552));
@@ -135,5 +145,55 @@ function powFar(x: v128, y: v128): v128 {
     const odd = v128.andnot(whole, f32x4.eq(half, f32x4.trunc(half)));
     const signed = v128.xor(size, v128.and(v128.and(negative, odd), c(-0.0)));
     return v128.bitselect(c(NaN), signed, v128.andnot(negative, whole));
+  }
+}
+
+function fmodFar(x: v128, y: v128): v128 {
+  const a = f32x4.splat(fmodOf<f32>(f32x4.extract_lane(x, 0), f32x4.extract_lane(y, 0)));
+  const b = f32x4.replace_lane(a, 1, fmodOf<f32>(f32x4.extract_lane(x, 1), f32x4.extract_lane(y, 1)));
+  const e = f32x4.replace_lane(b, 2, fmodOf<f32>(f32x4.extract_lane(x, 2), f32x4.extract_lane(y, 2)));
+  return f32x4.replace_lane(e, 3, fmodOf<f32>(f32x4.extract_lane(x, 3), f32x4.extract_lane(y, 3)));
+}
+/** x - trunc(x / y) * y for x >= 0 and y > 0 with a quotient below 2^28: exact but for a quotient that rounded up. */
+@inline function restWide(x: v128, y: v128): v128 {
+  const r = f64x2.sub(x, f64x2.mul(f64x2.trunc(f64x2.div(x, y)), y));
+  return f64x2.add(r, v128.and(y, f64x2.lt(r, d(0))));
+}
+@inline function fmod4(x: v128, y: v128): v128 {
+  const a = f32x4.abs(x);
+  const b = f32x4.abs(y);
+  const usual = v128.and(f32x4.lt(a, f32x4.mul(b, c(268435456))), f32x4.lt(b, c(Infinity)));
+  if (!i32x4.all_true(v128.and(usual, f32x4.lt(a, c(Infinity))))) return fmodFar(x, y);
+  const r = joined(
+    restWide(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)),
+    restWide(upper(a), upper(b)),
+  );
+  return v128.or(r, v128.and(x, c(-0.0)));
+}
+/** Where a remainder has not the divisor's sign. */
+@inline function misplaced(mod: v128, y: v128): v128 {
+  return v128.and(f32x4.ne(mod, c(0)), v128.xor(f32x4.lt(y, c(0)), f32x4.lt(mod, c(0))));
+}
+
+@final export class FmodFloat {
+  @inline v<T>(x: v128, y: v128): v128 { return fmod4(x, y); }
+}
+@final export class RemainderFloat {
+  @inline v<T>(x: v128, y: v128): v128 {
+    const mod = fmod4(x, y);
+    return f32x4.add(mod, v128.and(y, misplaced(mod, y)));
+  }
+}
+/** As FloorDivide in block_arith.ts. */
+@final export class FloorDivideFloat {
+  @inline v<T>(x: v128, y: v128): v128 {
+    const mod = fmod4(x, y);
+    const plain = f32x4.div(x, y);
+    let quotient = f32x4.div(f32x4.sub(x, mod), y);
+    quotient = f32x4.sub(quotient, v128.and(c(1), misplaced(mod, y)));
+    let whole = f32x4.floor(quotient);
+    whole = f32x4.add(whole, v128.and(c(1), f32x4.gt(f32x4.sub(quotient, whole), c(0.5))));
+    whole = v128.bitselect(v128.and(plain, c(-0.0)), whole, f32x4.eq(quotient, c(0)));
+    return v128.bitselect(plain, whole, f32x4.eq(y, c(0)));
   }
 }

@@ -114,6 +114,11 @@ export function extreme<T, S>(state: usize, x: usize, n: i32, first: i64, least:
     at = first;
     i = 1;
   }
+  // Most blocks hold nothing better, which their extreme tells sooner than a look at each element.
+  if (n >= 64) {
+    const candidate = <S>(least ? foldBlock<T, FoldMin>(x, n) : foldBlock<T, FoldMax>(x, n));
+    if (!beats<S>(candidate, best, least)) i = n;
+  }
   for (; i < n; i++) {
     const value = <S>load<T>(x + (<usize>i << alignof<T>()));
     if (beats<S>(value, best, least)) {
