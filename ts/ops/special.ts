@@ -15,6 +15,8 @@ export * from "./special_bessel.ts";
 export * from "./special_polynomials.ts";
 export { digamma, digamma as psi, erf, erfc, erfinv, exp2, expm1, log1p, logit, polygamma, round, sinc } from "./math.ts";
 export { sigmoid as expit, lgamma as gammaln, mvlgamma as multigammaln } from "./math.ts";
+export { log_softmax, softmax } from "./functional/softmax.ts";
+export { logsumexp } from "./reduction.ts";
 export { igamma as gammainc, igammac as gammaincc, xlogy } from "./math_binary.ts";
 
 type SpecialOp = Op<[input: Tensor], Tensor>;
