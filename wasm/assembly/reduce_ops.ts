@@ -104,30 +104,30 @@ export function drain<T, S, O>(states: usize, block: usize, n: i32): void {
   return least ? x < best : x > best;
 }
 
+/** The first place in x[0..n) that holds `value`, which is there; a NaN stands for any. */
+function find<T>(x: usize, n: i32, value: T): i32 {
+  const lanes = 16 >> alignof<T>();
+  const wanted = v128.splat<T>(value);
+  const any = value != value;
+  let i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const v = v128.load(x + (<usize>i << alignof<T>()));
+    if (v128.any_true(any ? v128.ne<T>(v, v) : v128.eq<T>(v, wanted))) break;
+  }
+  for (; i < n - 1; i++) {
+    const y = load<T>(x + (<usize>i << alignof<T>()));
+    if (any ? y != y : y == value) break;
+  }
+  return i;
+}
+
 /** The extreme of x[0..n) and its position, `first` being that of x[0]; into { value, position }. Position -1: none yet. */
 export function extreme<T, S>(state: usize, x: usize, n: i32, first: i64, least: bool): void {
-  let best = load<S>(state);
-  let at = load<i64>(state, 8);
-  let i = 0;
-  if (at < 0 && n > 0) {
-    best = <S>load<T>(x);
-    at = first;
-    i = 1;
-  }
-  // Most blocks hold nothing better, which their extreme tells sooner than a look at each element.
-  if (n >= 64) {
-    const candidate = <S>(least ? foldBlock<T, FoldMin>(x, n) : foldBlock<T, FoldMax>(x, n));
-    if (!beats<S>(candidate, best, least)) i = n;
-  }
-  for (; i < n; i++) {
-    const value = <S>load<T>(x + (<usize>i << alignof<T>()));
-    if (beats<S>(value, best, least)) {
-      best = value;
-      at = first + i;
-    }
-  }
-  store<S>(state, best);
-  store<i64>(state, at, 8);
+  const candidate = least ? foldBlock<T, FoldMin>(x, n) : foldBlock<T, FoldMax>(x, n);
+  if (load<i64>(state, 8) >= 0 && !beats<S>(<S>candidate, load<S>(state), least)) return;
+  const at = find<T>(x, n, candidate);
+  store<S>(state, <S>load<T>(x + (<usize>at << alignof<T>()))); // a zero may have another sign
+  store<i64>(state, first + at, 8);
 }
 
 /** The same for every column: x[i] is at position `position` of column i. */
