@@ -3,7 +3,7 @@
 import { RuntimeError } from "../core/errors.ts";
 import { broadcastShapes, formatShape, inferShape, normalizeDim, normalizeDims, numelOf, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
-import { composite, defineView, type Op } from "../engine/define.ts";
+import { composite, defineView, makeOp, type Op } from "../engine/define.ts";
 import { checkWritable } from "../engine/inplace.ts";
 import { describe, type Args } from "../engine/signature.ts";
 import { as_strided, permute, transpose, unsqueeze } from "./views.ts";
@@ -233,11 +233,13 @@ function atleast(name: string, grow: (x: Tensor) => Tensor): AtLeast {
     if (!(x instanceof Tensor)) throw new TypeError(`${name}: expected Tensors, got ${describe(x)}`);
     return grow(x);
   };
-  return ((...given: (Tensor | Tensors)[]): Tensor | Tensor[] => {
+  const doc = `Tensors with at least ${name.slice(-2, -1)} dimensions.`;
+  // Bound by hand: one tensor gives one, a list of one a list.
+  return makeOp<AtLeast>(name, "*tensors", "composite", { doc, method: false }, () => (...given: (Tensor | Tensors)[]) => {
     const first = given[0];
     if (Array.isArray(first)) return (first as Tensor[]).map(one);
     return given.length === 1 ? one(first) : given.map(one);
-  }) as AtLeast;
+  });
 }
 
 /** At least one dimension. */

@@ -106,19 +106,23 @@ export const permute: ViewOp<ShapeArgs> = defineView("permute", "input, *dims", 
   },
 });
 
-export const transpose: ViewOp<Args<[{ dim0: number }, { dim1: number }]>> = composite(
-  "transpose",
-  "input, dim0, dim1",
-  {
-    doc: "Swaps two dimensions.",
-  },
-  (input: Tensor, dim0: number, dim1: number) => {
+export const transpose: ViewOp<Args<[{ dim0: number }, { dim1: number }]>> = defineView("transpose", "input, dim0, dim1", {
+  doc: "Swaps two dimensions.",
+  geometry(input: Tensor, dim0: number, dim1: number) {
     const a = normalizeDim("transpose", dim0, input.ndim);
     const b = normalizeDim("transpose", dim1, input.ndim);
-    const order = input.shape.map((_, i) => (i === a ? b : i === b ? a : i));
-    return input.permute(order);
+    return { shape: swapped(input.shape, a, b), strides: swapped(input._strides, a, b), offset: input._offset };
   },
-);
+  backward: (g, _input, dim0: number, dim1: number) => g.transpose(dim0, dim1),
+});
+
+function swapped(list: Shape, a: number, b: number): Shape {
+  if (a === b) return list;
+  const out = [...list];
+  out[a] = list[b]!;
+  out[b] = list[a]!;
+  return out;
+}
 
 /** Farthest element of a geometry plus one. */
 function extent(shape: Shape, strides: Shape, offset: number): number {
