@@ -15,9 +15,11 @@ export {
 } from "./core/grad_mode.ts";
 export * from "./ops/index.ts";
 export * as autograd from "./autograd/index.ts";
+export * as io from "./io/index.ts";
 export * as nn from "./nn/index.ts";
 export * as optim from "./optim/index.ts";
 export * as special from "./ops/special.ts";
+export * as utils from "./utils.ts";
 export { get_default_device, set_default_device } from "./ops/devices.ts";
 export { keep, memory_report, record_memory_history, scope } from "./engine/memory.ts";
 export { accelerator, get_num_threads, memory_stats, set_num_threads } from "./runtime.ts";
