@@ -117,10 +117,10 @@ export const vander: Op<[x: Tensor, options?: { N?: number | null }], Tensor> = 
     const n = N ?? v.shape.at(-1)!;
     if (n <= 1) throw new RuntimeError(`linalg.vander: N must be greater than 1, got ${n}`);
     const dtype = x.dtype.category === Category.bool ? int64 : x.dtype.is_floating_point ? x.dtype : int64;
-    const powers = x
+    const powers = v
       .to(dtype)
       .unsqueeze(-1)
-      .expand([...x.shape, n - 1])
+      .expand([...v.shape, n - 1])
       .cumprod(-1);
     return cat([powers.new_ones([...v.shape, 1]), powers], -1);
   },

@@ -1,6 +1,6 @@
 /** Matrix products: everything here ends in one batched kernel, `out[b] = a[b] @ b[b]` with any strides. */
 
-import type { DType, Scalar } from "../core/dtype.ts";
+import { bool, promote_types, type DType, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { broadcastShapes, formatShape, numelOf, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
@@ -170,21 +170,19 @@ export const outer: Method<Args<[{ vec2: Tensor }]>> = composite(
 
 type AddOptions = { beta?: Scalar; alpha?: Scalar };
 
-/** beta * input + alpha * result; with beta 0 the input does not count, not even its NaNs. */
+/** beta * input + alpha * result; with beta 0 the input does not count, not even its NaNs. Whole results take whole factors. */
 function blend(op: string, input: Tensor, result: Tensor, beta: Scalar, alpha: Scalar): Tensor {
   if (input.dtype !== result.dtype) {
     throw new RuntimeError(`${op}: expected input and matrices to have the same dtype, got ${input.dtype} and ${result.dtype}`);
   }
-  if (!result.dtype.is_floating_point && [beta, alpha].some((x) => !Number.isInteger(Number(x)))) {
-    throw new RuntimeError(`${op}: for integral input tensors, beta and alpha must not be floating point numbers`);
-  }
-  const scaled = Number(alpha) === 1 ? result : result.mul(alpha);
-  if (Number(beta) === 0) {
+  const factor = (x: Scalar): Scalar => (result.dtype.is_floating_point ? x : Math.trunc(Number(x)));
+  const [a, b] = [factor(alpha), factor(beta)];
+  const scaled = Number(a) === 1 ? result : result.mul(a);
+  if (Number(b) === 0) {
     broadcastShapes(op, input.shape, result.shape);
     return scaled;
   }
-  const out = (Number(beta) === 1 ? input : input.mul(beta)).expand(result.shape).add(scaled);
-  return out;
+  return (Number(b) === 1 ? input : input.mul(b)).expand(result.shape).add(scaled);
 }
 
 export const addmm: InplaceMethod<Args<[{ mat1: Tensor }, { mat2: Tensor }], AddOptions>> = composite(
@@ -205,9 +203,10 @@ export const addr: InplaceMethod<Args<[{ vec1: Tensor }, { vec2: Tensor }], AddO
   { doc: "beta * input + alpha * outer(vec1, vec2).", inplace: true },
   (input: Tensor, vec1: Tensor, vec2: Tensor, beta: Scalar, alpha: Scalar) => {
     const result = vec1.outer(vec2);
-    return Number(beta) === 0
-      ? result.mul(alpha)
-      : (Number(beta) === 1 ? input : input.mul(beta)).expand(result.shape).add(Number(alpha) === 1 ? result : result.mul(alpha));
+    const dtype = promote_types(input.dtype, result.dtype);
+    if (dtype !== bool) return blend("addr", input.to(dtype), result.to(dtype), beta, alpha);
+    const product = Number(alpha) === 0 ? result.logical_xor(result) : result;
+    return Number(beta) === 0 ? product : input.expand(result.shape).logical_or(product);
   },
 );
 export const addbmm: InplaceMethod<Args<[{ batch1: Tensor }, { batch2: Tensor }], AddOptions>> = composite(

@@ -209,6 +209,15 @@ export const renorm: RenormOp = composite(
   },
 );
 
+/** The last dimension's norm, as distances have it: with p = 0 the derivative is zero, where a norm has none. */
+export function distances(difference: Tensor, p: number): Tensor {
+  if (difference.shape.at(-1) === 0) return difference.sum(-1);
+  const out = vectorNorm(difference, p, [difference.ndim - 1], false);
+  return p === 0
+    ? out.detach().add(difference.masked_fill(difference.eq(difference).logical_or(difference.isnan()), 0).sum(-1))
+    : out;
+}
+
 type CdistOp = Op<[x1: Tensor, ...Args<[{ x2: Tensor }, { p?: Scalar }, { compute_mode?: string }]>], Tensor>;
 
 export const cdist: CdistOp = composite(
@@ -233,8 +242,6 @@ export const cdist: CdistOp = composite(
       );
     }
     if (!(Number(p) >= 0)) throw new RuntimeError(`cdist: only supports non-negative p values, got ${Number(p)}`);
-    const difference = x1.unsqueeze(-2).sub(x2.unsqueeze(-3));
-    if (difference.shape.at(-1) === 0) return difference.sum(-1);
-    return vectorNorm(difference, Number(p), [difference.ndim - 1], false);
+    return distances(x1.unsqueeze(-2).sub(x2.unsqueeze(-3)), Number(p));
   },
 );
