@@ -140,23 +140,21 @@ export const celu: ActivationOp<[{ alpha?: number }]> = activation(
   },
 );
 
-const ROOT_HALF = Math.SQRT1_2;
 const KAPPA = Math.sqrt(2 / Math.PI);
 const CUBIC = 0.044715;
 
-const geluErf = kernel("gelu", [], (x) => e.mul(e.mul(x, 0.5), e.add(e.erf(e.mul(x, ROOT_HALF)), 1)), [
+const geluSlope = kernel("gelu_slope", [], (x) => e.gelu_slope(x), [
   ["input"],
   (g, { input }) => {
-    const x = tensorOf(input);
-    const cdf = x.mul(ROOT_HALF).erf().add(1).mul(0.5);
-    const pdf = x
-      .square()
+    const square = tensorOf(input).square();
+    const density = square
       .mul(-0.5)
       .exp()
       .mul(KAPPA / 2);
-    return g.mul(cdf.add(x.mul(pdf)));
+    return g.mul(density.mul(square.neg().add(2)));
   },
 ]);
+const geluErf = kernel("gelu", [], (x) => e.gelu(x), [["input"], (g, { input }) => g.mul(geluSlope(tensorOf(input)))]);
 
 const geluTanh = kernel(
   "gelu",
