@@ -76,6 +76,8 @@ const TABLED = new Set<ScalarOp>([
   "ndtri",
   "log_ndtr",
   "erfcx",
+  "gelu",
+  "gelu_slope",
 ]);
 /** Units in the last place that a float32 or float64 result may be off; 0 where not listed. */
 const ULPS: { readonly [K in ScalarOp]?: number } = {

@@ -157,6 +157,8 @@ const FLOATS: { readonly [K in ScalarOp]?: Fn } = {
   ndtri: not(),
   log_ndtr: not(),
   erfcx: not(),
+  gelu: not(),
+  gelu_slope: not(),
 };
 
 /** Integer arguments, as exact whole numbers; `bits` is the dtype's width. */

@@ -110,6 +110,10 @@ export const SCALAR_OPS = {
   ndtri: 1,
   log_ndtr: 1,
   erfcx: 1,
+  /** x * cdf(x) of the normal distribution, with an absolute error of a few roundings of x. */
+  gelu: 1,
+  /** Its derivative. */
+  gelu_slope: 1,
 } as const;
 
 export type ScalarOp = keyof typeof SCALAR_OPS;

@@ -124,6 +124,8 @@ export enum Row {
   ndtri,
   log_ndtr,
   erfcx,
+  gelu,
+  gelu_slope,
 }
 
 /** Reductions, in the order in which wasm/assembly/reduce.ts tells those of one-word states (up to `all`) from the rest. */

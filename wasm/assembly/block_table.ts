@@ -15,13 +15,14 @@ import {
 } from "./block_convert";
 import {
   floats1, floats2, integerScalars2, integers1, integers2, mixed1, precise1, precise2, predicate1, predicate2, scalar2,
-  scalars2, vector1, vector2, vector3, vectors1, vectors2, vectors3,
+  scalars2, vector1, vector2, vector3, vectors1, vectors2, vectors3, widened1,
 } from "./block_loops";
-import { Erf, Exp, Exp2, Expm1, Log, Log10, Log1p, Log2, Sigmoid, Tanh } from "./math_f32";
+import { Erf, Exp2, Expm1, Log, Log10, Log1p, Log2, Sigmoid, Tanh } from "./math_f32";
 import { Acos, Asin, Atan, Atan2, Cosh, Sinh, Tan } from "./math_f32_circle";
+import { Gelu64, GeluSlope, GeluSlope64, expBlock, geluBlock } from "./math_hot";
 import { Cos, FloorDivideFloat, FmodFloat, Pow, RemainderFloat, Sin } from "./math_f32_wide";
 import {
-  Digamma, Erf64, Erfc64, Erfcx, Erfinv64, I0, I0e, I1, I1e, Igamma, Igammac, Lgamma, LogNdtr, Ndtri, Polygamma, Zeta,
+  Digamma, Erf64, Erfc64, Erfcx, Erfinv64, I0, I0Float, I0e, I1, I1Float, I1e, Igamma, Igammac, Lgamma, LogNdtr, Ndtri, Polygamma, Zeta,
 } from "./math_special";
 import {
   Acos64, Acosh64, Asin64, Asinh64, Atan2of64, Atan64, Atanh64, Cos64, Cosh64, Exp2of64, Exp64, Expm1of64, Hypot64,
@@ -98,7 +99,7 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* shift_right */ (lane, d, a, b, c, n) => { integerScalars2<ShiftRight>(lane, d, a, b, n); },
   /* gcd */ (lane, d, a, b, c, n) => { integerScalars2<Gcd>(lane, d, a, b, n); },
   /* where */ (lane, d, a, b, c, n) => { if (lane == Lane.f32 || lane == Lane.i32) vector3<i32, Where>(d, a, b, c, n); else where64(d, a, b, c, n); },
-  /* exp */ (lane, d, a, b, c, n) => { mixed1<Exp, Exp64>(lane, d, a, n); },
+  /* exp */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) expBlock(d, a, n); else precise1<Exp64>(lane, d, a, n); },
   /* exp2 */ (lane, d, a, b, c, n) => { mixed1<Exp2, Exp2of64>(lane, d, a, n); },
   /* expm1 */ (lane, d, a, b, c, n) => { mixed1<Expm1, Expm1of64>(lane, d, a, n); },
   /* log */ (lane, d, a, b, c, n) => { mixed1<Log, Log64>(lane, d, a, n); },
@@ -131,11 +132,13 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* zeta */ (lane, d, a, b, c, n) => { precise2<Zeta>(lane, d, a, b, n); },
   /* igamma */ (lane, d, a, b, c, n) => { precise2<Igamma>(lane, d, a, b, n); },
   /* igammac */ (lane, d, a, b, c, n) => { precise2<Igammac>(lane, d, a, b, n); },
-  /* i0 */ (lane, d, a, b, c, n) => { precise1<I0>(lane, d, a, n); },
+  /* i0 */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) widened1<f32, I0Float>(d, a, n); else widened1<f64, I0>(d, a, n); },
   /* i0e */ (lane, d, a, b, c, n) => { precise1<I0e>(lane, d, a, n); },
-  /* i1 */ (lane, d, a, b, c, n) => { precise1<I1>(lane, d, a, n); },
+  /* i1 */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) widened1<f32, I1Float>(d, a, n); else widened1<f64, I1>(d, a, n); },
   /* i1e */ (lane, d, a, b, c, n) => { precise1<I1e>(lane, d, a, n); },
   /* ndtri */ (lane, d, a, b, c, n) => { precise1<Ndtri>(lane, d, a, n); },
   /* log_ndtr */ (lane, d, a, b, c, n) => { precise1<LogNdtr>(lane, d, a, n); },
   /* erfcx */ (lane, d, a, b, c, n) => { precise1<Erfcx>(lane, d, a, n); },
+  /* gelu */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) geluBlock(d, a, n); else precise1<Gelu64>(lane, d, a, n); },
+  /* gelu_slope */ (lane, d, a, b, c, n) => { mixed1<GeluSlope, GeluSlope64>(lane, d, a, n); },
 ];

@@ -93,7 +93,7 @@ function gauss(x: f64): f64 {
   return NativeMath.exp(-high * high) * NativeMath.exp(-(x - high) * (x + high));
 }
 
-function erf64(x: f64): f64 {
+export function erf64(x: f64): f64 {
   const a = abs<f64>(x);
   if (a <= 1) return x * expansion(ERF, 2 * x * x - 1);
   if (a > 6) return copysign<f64>(1, x);
@@ -183,6 +183,15 @@ function unscaled(a: f64, y: f64): f64 {
   return half * y * half; // NaN at infinity, as PyTorch's
 }
 
+/** PyTorch's float32 I0 and I1 overflow together with e^x; what is built on them (the Kaiser window) counts on it. */
+const EXP_OVERFLOW: f64 = 88.722839;
+
+@final export class I0Float {
+  @inline s<T>(x: f64): f64 { return abs<f64>(x) > EXP_OVERFLOW ? Infinity : unscaled(abs<f64>(x), i0e64(x)); }
+}
+@final export class I1Float {
+  @inline s<T>(x: f64): f64 { return abs<f64>(x) > EXP_OVERFLOW ? copysign<f64>(Infinity, x) : unscaled(abs<f64>(x), i1e64(x)); }
+}
 @final export class I0 {
   @inline s<T>(x: f64): f64 { return unscaled(abs<f64>(x), i0e64(x)); }
 }

@@ -153,6 +153,8 @@ const LANES: { readonly [K in ScalarOp]: readonly ComputeType[] } = {
   ndtri: FLOATS,
   log_ndtr: FLOATS,
   erfcx: FLOATS,
+  gelu: FLOATS,
+  gelu_slope: FLOATS,
 };
 
 export const lanesOf = (op: ScalarOp): readonly ComputeType[] => LANES[op];
