@@ -21,6 +21,7 @@ import * as norms from "./norms.ts";
 import * as masked from "./masked.ts";
 import * as math from "./math.ts";
 import * as math_binary from "./math_binary.ts";
+import * as nn_native from "./nn_native.ts";
 import * as operators from "./operators.ts";
 import * as predicates from "./predicates.ts";
 import * as index_along from "./index_along.ts";
@@ -31,6 +32,7 @@ import * as random from "./random.ts";
 import * as reduction from "./reduction.ts";
 import * as scan from "./scan.ts";
 import * as sorting from "./sorting.ts";
+import * as segments from "./segments.ts";
 import * as statistics from "./statistics.ts";
 import * as unique from "./unique.ts";
 import * as special from "./special.ts";
@@ -65,6 +67,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof matrix>,
       Methods<typeof norms>,
       Methods<typeof math_binary>,
+      Methods<typeof nn_native>,
       Methods<typeof operators>,
       Methods<typeof predicates>,
       Methods<typeof random>,
@@ -107,10 +110,12 @@ for (const family of [
   norms,
   math,
   math_binary,
+  nn_native,
   predicates,
   random,
   reduction,
   scan,
+  segments,
   sorting,
   statistics,
   unique,
@@ -164,10 +169,12 @@ export * from "./matrix.ts";
 export { cdist, dist, norm, renorm } from "./norms.ts";
 export * from "./math.ts";
 export * from "./math_binary.ts";
+export * from "./nn_native.ts";
 export * from "./predicates.ts";
 export * from "./random.ts";
 export { all, any, count_nonzero, logsumexp, mean, nanmean, nansum, prod, sum, sum_to_size } from "./reduction.ts";
 export { cummax, cummin, cumprod, cumsum, logcumsumexp } from "./scan.ts";
+export * from "./segments.ts";
 export * from "./sorting.ts";
 export * from "./statistics.ts";
 export { unique, unique_consecutive } from "./unique.ts";

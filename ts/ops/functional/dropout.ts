@@ -42,12 +42,13 @@ function checkProbability(op: string, p: number): void {
 type DropoutOp = Op<[input: Tensor, ...Args<[{ p?: number }, { training?: boolean }, { inplace?: boolean }]>], Tensor>;
 
 /** Checks, the case without effect, and the in-place form. */
-function family(op: string, p: number, doc: string, training: boolean, body: (x: Tensor, p: number) => Tensor): DropoutOp {
+function family(op: string, usual: number, doc: string, training: boolean, body: (x: Tensor, p: number) => Tensor): DropoutOp {
   return composite(
     op,
-    `input, p=${p}, training=${training ? "True" : "False"}, inplace=False`,
+    `input, p=${usual}, training=${training ? "True" : "False"}, inplace=False`,
     { doc, method: false },
-    (input: Tensor, probability: number, train: boolean, inplace: boolean) => {
+    (input: Tensor, p: number, train: boolean, inplace: boolean) => {
+      const probability = Number(p);
       checkTensor(op, "input", input);
       checkProbability(op, probability);
       if (!train || probability === 0 || input.numel() === 0) return input;
