@@ -294,7 +294,9 @@ function capture(t: Tensor, shape: Shape): Arg {
 }
 
 function showsAll(t: Tensor, node: MapNode): boolean {
-  return t._strides === node.strides || (t._isWhole() && sameShape(t.shape, node.shape));
+  return (
+    (t._strides === node.strides && t.shape === node.shape && t._offset === 0) || (t._isWhole() && sameShape(t.shape, node.shape))
+  );
 }
 
 /** @internal The pending node that `t` shows in full and that nothing else wants yet, for fusing into a consumer. */
