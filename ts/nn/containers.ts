@@ -79,7 +79,7 @@ export class Sequential extends Modules<Module> {
     return x as Tensor;
   }
   slice(start?: number, end?: number): Sequential {
-    return new Sequential(...[...this].slice(start, end));
+    return new (this.constructor as typeof Sequential)(...[...this].slice(start, end));
   }
 }
 
@@ -90,7 +90,7 @@ export class ModuleList<T extends Module = Module> extends Modules<T> {
     this.extend(modules);
   }
   slice(start?: number, end?: number): ModuleList<T> {
-    return new ModuleList([...this].slice(start, end));
+    return new (this.constructor as typeof ModuleList<T>)([...this].slice(start, end));
   }
 }
 

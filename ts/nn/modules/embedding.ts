@@ -131,7 +131,7 @@ export class Embedding extends Table {
   static from_pretrained(embeddings: Tensor, options: Pretrained = {}): Embedding {
     const { freeze = true, ...rest } = options;
     const [n, dim] = embeddings.shape as [number, number];
-    return new Embedding(n, dim, { ...rest, _weight: embeddings, _freeze: freeze });
+    return new this(n, dim, { ...rest, _weight: embeddings, _freeze: freeze });
   }
 }
 

@@ -16,7 +16,7 @@ export class Identity extends Module {
   constructor(..._unused: unknown[]) {
     super();
   }
-  forward<T>(input: T): T {
+  forward(input: Tensor): Tensor {
     return input;
   }
 }

@@ -1,3 +1,4 @@
 /** torch.nn.utils. */
 
 export * from "./clip.ts";
+export * as rnn from "./rnn.ts";
