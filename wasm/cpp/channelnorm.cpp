@@ -48,7 +48,7 @@ INLINE void norm_sums(const ChannelNormParams& p, uint32_t task) {
   using S = Simd<T>;
   Pair* sums = at<Pair>(p.sums);
   const T* x = at<const T>(p.x);
-  if (p.parts == 1 && p.inner == 1) {
+  if (p.inner == 1 && !p.groups) {
     const uint32_t end = min_of(p.channels, (task + 1) * p.planes_per_task);
     for (uint32_t c0 = task * p.planes_per_task; c0 < end; c0 += COLUMNS) {
       const uint32_t n = min_of(COLUMNS, end - c0);
@@ -138,7 +138,7 @@ INLINE void norm_dots(const ChannelNormParams& p, uint32_t task) {
   using S = Simd<T>;
   Pair* sums = at<Pair>(p.sums);
   const T *x = at<const T>(p.x), *dy = at<const T>(p.dy), *mean = at<const T>(p.mean);
-  if (p.parts == 1 && p.inner == 1) {
+  if (p.inner == 1 && !p.groups) {
     const uint32_t end = min_of(p.channels, (task + 1) * p.planes_per_task);
     for (uint32_t c0 = task * p.planes_per_task; c0 < end; c0 += COLUMNS) {
       const uint32_t n = min_of(COLUMNS, end - c0);
