@@ -109,7 +109,9 @@ export const scaled_dot_product_attention: SdpaOp = composite(
     if (enable_gqa) {
       const [hq, hk] = [query.shape.at(-3)!, key.shape.at(-3)!];
       if (query.ndim < 3 || hq % hk !== 0 || hq % value.shape.at(-3)! !== 0) {
-        throw new RuntimeError(`${op}: the number of heads in key and value must divide the number of heads in query, got ${hk} and ${hq}`);
+        throw new RuntimeError(
+          `${op}: the number of heads in key and value must divide the number of heads in query, got ${hk} and ${hq}`,
+        );
       }
       k = key.repeat_interleave(hq / hk, -3);
       v = value.repeat_interleave(hq / value.shape.at(-3)!, -3);
@@ -264,9 +266,7 @@ export const multi_head_attention_forward: MhaOp = composite(
     const [l, n] = q0!.shape as [number, number];
     const head = embed_dim / num_heads;
     const parts = in_proj_bias === null ? [null, null, null] : in_proj_bias.chunk(3);
-    const weights = use_separate_proj_weight
-      ? [q_proj_weight!, k_proj_weight!, v_proj_weight!]
-      : in_proj_weight!.chunk(3, 0);
+    const weights = use_separate_proj_weight ? [q_proj_weight!, k_proj_weight!, v_proj_weight!] : in_proj_weight!.chunk(3, 0);
     let q: Tensor;
     let k: Tensor;
     let v: Tensor;
@@ -299,7 +299,10 @@ export const multi_head_attention_forward: MhaOp = composite(
     }
     const s = k.shape[1]!;
     if (padding !== null) {
-      const each = padding.reshape([n, 1, 1, s]).expand([n, num_heads, 1, s]).reshape([n * num_heads, 1, s]);
+      const each = padding
+        .reshape([n, 1, 1, s])
+        .expand([n, num_heads, 1, s])
+        .reshape([n * num_heads, 1, s]);
       mask = mask === null ? each : mask.add(each);
     }
     const options: MhaOptions = { training, need_weights, average_attn_weights, is_causal };

@@ -13,14 +13,7 @@ import { asVolume, sizesOf, triple, type Sizes } from "./shared.ts";
 import { constant_pad_nd } from "./padding.ts";
 
 /** Runs one direction of a convolution; `size` is the result's, without the dims that 1d and 2d lack. */
-function convolve(
-  mode: ConvSpec["mode"],
-  a: Tensor,
-  b: Tensor,
-  bias: Tensor | null,
-  size: Shape,
-  params: ConvParams,
-): Tensor {
+function convolve(mode: ConvSpec["mode"], a: Tensor, b: Tensor, bias: Tensor | null, size: Shape, params: ConvParams): Tensor {
   if (!a.dtype.is_floating_point) {
     const wide = (t: Tensor): Tensor => copyOf(t, float64);
     const result = convolve(mode, wide(a), wide(b), bias === null ? null : wide(bias), size, params);
@@ -299,7 +292,9 @@ function transposedConvolution(op: string, n: number): ConvTransposeOp {
       const size = [x.shape[0]!, channels];
       for (let i = 0; i < n; i++) {
         if (extra[i]! >= s[i]! && extra[i]! >= d[i]!) {
-          throw new RuntimeError(`${op}: output padding must be smaller than either stride or dilation, got ${formatShape(extra)}`);
+          throw new RuntimeError(
+            `${op}: output padding must be smaller than either stride or dilation, got ${formatShape(extra)}`,
+          );
         }
         const out = (x.shape[i + 2]! - 1) * s[i]! - 2 * p[i]! + d[i]! * (weight.shape[i + 2]! - 1) + 1 + extra[i]!;
         if (out <= 0) throw new RuntimeError(`${op}: the output's size would be ${out} in dimension ${i}; padding is too large`);

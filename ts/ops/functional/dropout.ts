@@ -90,7 +90,10 @@ function alphaDropout(x: Tensor, shape: readonly number[], p: number): Tensor {
   if (p === 1) return x.mul(0);
   const mask = drawMask(shape, x, 1 - p);
   const a = 1 / Math.sqrt((ALPHA * ALPHA * p + 1) * (1 - p));
-  const b = mask.sub(1).mul(ALPHA * a).add(ALPHA * a * p);
+  const b = mask
+    .sub(1)
+    .mul(ALPHA * a)
+    .add(ALPHA * a * p);
   return x.mul(mask.mul(a)).add(b);
 }
 

@@ -18,7 +18,11 @@ function rowIndex(index: Tensor, width: number): Tensor {
   return alias(wide, [...wide.shape, width], [...wide._strides, 0], wide._offset);
 }
 
-function rowParams(name: string, index: Tensor, strides: Shape): {
+function rowParams(
+  name: string,
+  index: Tensor,
+  strides: Shape,
+): {
   name: string;
   dim: number;
   dims: number[];
@@ -98,7 +102,11 @@ function limitNorms(weight: Tensor, index: Tensor, max_norm: number, norm_type: 
     const w = weight.detach();
     const flat = index.reshape([-1]).to(int64);
     const used = zeros([w.shape[0]!], { dtype: w.dtype, device: w.device }).index_fill(0, flat, 1);
-    const size = w.abs().pow(norm_type).sum(1).pow(1 / norm_type);
+    const size = w
+      .abs()
+      .pow(norm_type)
+      .sum(1)
+      .pow(1 / norm_type);
     const scale = where(size.gt(max_norm).logical_and(used.gt(0)), size.add(1e-7).reciprocal().mul(max_norm), 1);
     updateInPlace("embedding", weight, (old) => old.mul(scale.unsqueeze(1).to(w.dtype)));
   });
@@ -165,7 +173,13 @@ function byFrequency(rows: Tensor, index: Tensor, count: number): Tensor {
   const flat = index.reshape([-1]).to(int64);
   const one = filled([flat.numel()], 1, rows.dtype, rows.device);
   const times = zeros([count], { dtype: rows.dtype, device: rows.device }).index_add(0, flat, one);
-  return scale_gradient(rows, times.index_select(0, flat).reciprocal().reshape([...index.shape, 1]));
+  return scale_gradient(
+    rows,
+    times
+      .index_select(0, flat)
+      .reciprocal()
+      .reshape([...index.shape, 1]),
+  );
 }
 
 type BagArgs = Args<

@@ -1,10 +1,10 @@
 /** torch.nn.functional.linear. */
 
 import { RuntimeError } from "../../core/errors.ts";
-import { formatShape, numelOf } from "../../core/shape.ts";
+import { contiguousStrides, formatShape, numelOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { defineOp, type Op } from "../../engine/define.ts";
-import { commonDevice, contiguous } from "../../engine/run.ts";
+import { alias, commonDevice, contiguous } from "../../engine/run.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { product } from "../matmul.ts";
 
@@ -33,9 +33,9 @@ export const linear: LinearOp = defineOp("linear", "input, weight, bias=None", {
     const w = weight.ndim === 1 ? weight.unsqueeze(0) : weight;
     const lead = input.shape.slice(0, last);
     const x = input.reshape([1, numelOf(lead), input.shape[last]!]);
-    const out = product(x, w.t().unsqueeze(0), bias, 1);
+    const out = contiguous(product(x, w.t().unsqueeze(0), bias, 1));
     const shape = weight.ndim === 1 ? lead : [...lead, w.shape[0]!];
-    return contiguous(out).view(shape);
+    return alias(out, shape, contiguousStrides(shape), 0); // no view to autograd: nobody else has this memory
   },
   backward(ctx, g: Tensor) {
     const [input, weight] = ctx.saved();

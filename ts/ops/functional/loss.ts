@@ -135,7 +135,13 @@ function negativeLikelihoods(
   const safe = where(counts, target, 0);
   const picked = pick_class(logp, safe);
   const base = counts.to(logp.dtype);
-  const weights = weight === null ? base : weight.index_select(0, safe.reshape([-1])).reshape(target.shape).mul(base);
+  const weights =
+    weight === null
+      ? base
+      : weight
+          .index_select(0, safe.reshape([-1]))
+          .reshape(target.shape)
+          .mul(base);
   return { losses: where(counts, picked.neg(), 0).mul(weights), weights };
 }
 
@@ -256,14 +262,7 @@ export const cross_entropy: CrossEntropyOp = composite(
   },
 );
 
-function ofClasses(
-  x: Tensor,
-  t: Tensor,
-  weight: Tensor | null,
-  ignore: number,
-  reduction: string,
-  smoothing: number,
-): Tensor {
+function ofClasses(x: Tensor, t: Tensor, weight: Tensor | null, ignore: number, reduction: string, smoothing: number): Tensor {
   const classes = x.shape[1]!;
   if (weight === null && smoothing === 0 && x.numel() > 0 && x.dtype.itemsize > 2) {
     if (x.ndim === 2) return cross_entropy_rows(x, t, ignore, reduction);
@@ -314,24 +313,15 @@ export const mse_loss: PairOp = elementwise("mse_loss", "(input - target)²", (i
   return d.mul(d);
 });
 export const l1_loss: PairOp = elementwise("l1_loss", "|input - target|", (input, target) => input.sub(target).abs());
-export const soft_margin_loss: PairOp = elementwise(
-  "soft_margin_loss",
-  "log(1 + e^(-target * input))",
-  (input, target) => target.neg().mul(input).exp().log1p(),
+export const soft_margin_loss: PairOp = elementwise("soft_margin_loss", "log(1 + e^(-target * input))", (input, target) =>
+  target.neg().mul(input).exp().log1p(),
 );
 
 export const smooth_l1_loss: PairOp<[{ beta?: number }]> = composite(
   "smooth_l1_loss",
   "input, target, size_average=None, reduce=None, reduction='mean', beta=1.0",
   { doc: "d² / (2 beta) where |d| < beta, else |d| - beta / 2, of d = input - target.", method: false },
-  (
-    input: Tensor,
-    target: Tensor,
-    size_average: boolean | null,
-    reduce: boolean | null,
-    reduction: string,
-    beta: number,
-  ) => {
+  (input: Tensor, target: Tensor, size_average: boolean | null, reduce: boolean | null, reduction: string, beta: number) => {
     checkPair("smooth_l1_loss", input, target);
     if (beta < 0) throw new RuntimeError(`smooth_l1_loss: does not support negative values for beta, got ${beta}`);
     const how = legacyReduction(size_average, reduce, reduction);
@@ -351,7 +341,14 @@ export const huber_loss: Op<[input: Tensor, target: Tensor, ...WeightedArgs<[{ d
     checkPair("huber_loss", input, target);
     if (!(delta > 0)) throw new RuntimeError(`huber_loss: does not support non-positive values for delta, got ${delta}`);
     const d = input.sub(target);
-    const loss = where(d.abs().le(delta), d.mul(d).mul(0.5), d.abs().sub(0.5 * delta).mul(delta));
+    const loss = where(
+      d.abs().le(delta),
+      d.mul(d).mul(0.5),
+      d
+        .abs()
+        .sub(0.5 * delta)
+        .mul(delta),
+    );
     return reduced(weight === null ? loss : loss.mul(weight), reduction);
   },
 );
@@ -365,10 +362,7 @@ const bce_terms: BcePointwise = pointwise("binary_cross_entropy", "input, target
   method: false,
   tensors: ["input", "target"],
   expr: ({ input, target }) =>
-    e.sub(
-      e.mul(e.sub(target!, 1), e.maximum(e.log1p(e.neg(input!)), -100)),
-      e.mul(target!, e.maximum(e.log(input!), -100)),
-    ),
+    e.sub(e.mul(e.sub(target!, 1), e.maximum(e.log1p(e.neg(input!)), -100)), e.mul(target!, e.maximum(e.log(input!), -100))),
   grad: {
     input: [
       ["input", "target"],
@@ -377,7 +371,16 @@ const bce_terms: BcePointwise = pointwise("binary_cross_entropy", "input, target
         return g.mul(x.sub(target as Tensor)).div(x.neg().add(1).mul(x).clamp_min(1e-12));
       },
     ],
-    target: [["input"], (g, { input }) => g.mul((input as Tensor).neg().log1p().sub((input as Tensor).log()))],
+    target: [
+      ["input"],
+      (g, { input }) =>
+        g.mul(
+          (input as Tensor)
+            .neg()
+            .log1p()
+            .sub((input as Tensor).log()),
+        ),
+    ],
   },
 });
 

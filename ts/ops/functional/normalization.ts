@@ -80,7 +80,10 @@ function checkNormalized(op: string, input: Tensor, shape: readonly number[], we
       );
     }
   }
-  commonDevice(op, [input, weight, bias].filter((t) => t !== null));
+  commonDevice(
+    op,
+    [input, weight, bias].filter((t) => t !== null),
+  );
   checkFloating(op, input.dtype);
 }
 
@@ -91,7 +94,10 @@ interface NormState {
 }
 
 type NativeLayerNorm = Op<
-  [input: Tensor, ...Args<[{ normalized_shape: readonly number[] }, { weight: Tensor | null }, { bias: Tensor | null }, { eps: number }]>],
+  [
+    input: Tensor,
+    ...Args<[{ normalized_shape: readonly number[] }, { weight: Tensor | null }, { bias: Tensor | null }, { eps: number }]>,
+  ],
   Tensor[]
 >;
 
@@ -108,8 +114,12 @@ export const native_layer_norm: NativeLayerNorm = defineOp("native_layer_norm", 
     const mean = empty(statistics, statisticsType(input.dtype), input.device);
     const rstd = empty(statistics, mean.dtype, input.device);
     ctx.state = { eps, shape: normalized_shape, bias: bias !== null } satisfies NormState;
+    if (out.numel() === 0) {
+      mean.zero_();
+      rstd.fill_(NaN);
+    }
     ctx.save(input, weight, mean, rstd);
-    if (out.numel() === 0) return [out, mean.zero_(), rstd.fill_(NaN)];
+    if (out.numel() === 0) return [out, mean, rstd];
     const parameters = affineOf(weight, bias, input, normalized_shape);
     const flat = shaped(contiguous(input), [rows, n]);
     const outputs = [shaped(out, [rows, n]), shaped(mean, [rows]), shaped(rstd, [rows])];
@@ -273,7 +283,9 @@ const batch_norm_planes: BatchPrimitive = defineOp(
       const out = empty(input.shape, input.dtype, input.device);
       const parameters = affineOf(weight, bias, input, [channels]);
       if (input.numel() > 0) {
-        kernel("batch_norm", input.dtype, parameters.length as 0 | 1 | 2, [x, mean, rstd, ...parameters], [asPlanes(out)], { eps });
+        kernel("batch_norm", input.dtype, parameters.length as 0 | 1 | 2, [x, mean, rstd, ...parameters], [asPlanes(out)], {
+          eps,
+        });
       }
       ctx.save(input, weight, mean, rstd);
       ctx.state = { eps, training };
@@ -310,7 +322,14 @@ const batch_norm_planes: BatchPrimitive = defineOp(
 /** old ← (1 - momentum) * old + momentum * seen, unrecorded. */
 function follow(running: Tensor | null, seen: Tensor, momentum: number): void {
   if (running === null) return;
-  no_grad(() => updateInPlace("batch_norm", running, (old) => old.mul(1 - momentum).add(seen.mul(momentum)).to(running.dtype)));
+  no_grad(() =>
+    updateInPlace("batch_norm", running, (old) =>
+      old
+        .mul(1 - momentum)
+        .add(seen.mul(momentum))
+        .to(running.dtype),
+    ),
+  );
 }
 
 function checkChannels(op: string, channels: number, tensors: Readonly<Record<string, Tensor | null>>): void {
@@ -338,7 +357,10 @@ function batchNorm(
   checkFloating(op, input.dtype);
   const channels = input.shape[1]!;
   checkChannels(op, channels, { running_mean, running_var, weight, bias });
-  commonDevice(op, [input, running_mean, running_var, weight, bias].filter((t) => t !== null));
+  commonDevice(
+    op,
+    [input, running_mean, running_var, weight, bias].filter((t) => t !== null),
+  );
   if (!training && (running_mean === null || running_var === null)) {
     throw new RuntimeError(`${op}: expected running_mean and running_var to be defined when training=False`);
   }
@@ -515,7 +537,12 @@ const group_norm_rows: GroupPrimitive = defineOp("group_norm", "input, groups, w
       const w = weight === null ? null : weight.reshape([1, groups, c / groups, 1]);
       const { gx, normalized } = formula(g.reshape(split), x.reshape(split), w, [2, 3], eps, true);
       const over = (t: Tensor): Tensor => t.reshape([n, c, rows[2]!]).sum([0, 2]);
-      return [gx.reshape(x.shape), null, ctx.needs[2] ? over(g.reshape(split).mul(normalized)) : null, ctx.needs[3] ? over(g) : null];
+      return [
+        gx.reshape(x.shape),
+        null,
+        ctx.needs[2] ? over(g.reshape(split).mul(normalized)) : null,
+        ctx.needs[3] ? over(g) : null,
+      ];
     }
     const gx = empty(x.shape, x.dtype, x.device);
     const wanted = ctx.needs[2] || ctx.needs[3];

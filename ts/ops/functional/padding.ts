@@ -116,7 +116,9 @@ export const pad: PadOp = composite(
       }
       const size = n + before + after;
       if (size < 1) {
-        throw new RuntimeError(`pad: padding (${before}, ${after}) leaves nothing of dimension ${d} of input ${formatShape(input.shape)}`);
+        throw new RuntimeError(
+          `pad: padding (${before}, ${after}) leaves nothing of dimension ${d} of input ${formatShape(input.shape)}`,
+        );
       }
       const index = Array.from({ length: size }, (_, k) => source(k - before, n));
       out = out.index_select(d, tensor(index, { dtype: int64, device: input.device }));

@@ -1,7 +1,7 @@
 /** torch.nn.functional: pooling. */
 
 import { float64, int64 } from "../../core/dtype.ts";
-import { RuntimeError } from "../../core/errors.ts";
+import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { contiguousStrides, formatShape, numelOf, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
@@ -157,7 +157,9 @@ function layout(
     // The last window must start inside the input or its left padding.
     if (ceil_mode && (out - 1) * s[i]! >= size + p[i]!) out--;
     if (out < 1) {
-      throw new RuntimeError(`${op}: input of shape ${formatShape(x.shape)} is too small for kernel size ${formatShape(k)}: the output would be empty`);
+      throw new RuntimeError(
+        `${op}: input of shape ${formatShape(x.shape)} is too small for kernel size ${formatShape(k)}: the output would be empty`,
+      );
     }
     shape.push(out);
   }
@@ -184,7 +186,10 @@ function maxPool<O>(op: string, n: number, always: boolean): O {
   return composite(
     op,
     "input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False",
-    { doc: `The maximum of each window of [N, C, ${n} sizes] (or without N); return_indices: and its flat position.`, method: false },
+    {
+      doc: `The maximum of each window of [N, C, ${n} sizes] (or without N); return_indices: and its flat position.`,
+      method: false,
+    },
     (
       input: Tensor,
       kernel_size: Sizes,
@@ -239,8 +244,11 @@ function avgPool(op: string, n: number): AvgPoolOp {
       if (divisor_override === 0) throw new RuntimeError(`${op}: divisor must be not zero`);
       const x = batched(op, input, n);
       const { window, shape } = layout(op, x, n, kernel_size, stride, padding, 1, ceil_mode);
-      const full = { ...window, count_include_pad, divisor_override: divisor_override ?? 0 };
-      return unbatch(average(x, full, shape), input, n);
+      const divisor = divisor_override ?? 0;
+      // The kernel takes positive divisors.
+      const full = { ...window, count_include_pad, divisor_override: divisor < 0 ? 1 : divisor };
+      const out = average(x, full, shape);
+      return unbatch(divisor < 0 ? out.div(divisor) : out, input, n);
     },
   );
 }
@@ -256,12 +264,20 @@ type TargetSizes = number | readonly (number | null)[];
 function targetShape(op: string, x: Tensor, n: number, output_size: TargetSizes): number[] {
   const list = typeof output_size === "number" ? Array.from({ length: n }, () => output_size) : output_size;
   const sizes = list.length === 1 && n > 1 ? Array.from({ length: n }, () => list[0]!) : list;
-  if (sizes.length !== n) throw new RuntimeError(`${op}: output_size must be a number or ${n} numbers, got [${sizes.join(", ")}]`);
+  if (sizes.length !== n)
+    throw new RuntimeError(`${op}: output_size must be a number or ${n} numbers, got [${sizes.join(", ")}]`);
   const shape = sizes.map((s, i) => s ?? x.shape[i + 2]!);
   if (shape.some((s) => s < 0)) {
     throw new RuntimeError(`${op}: elements of output_size must be greater than or equal to 0, got ${formatShape(shape)}`);
   }
   return [x.shape[0]!, x.shape[1]!, ...shape];
+}
+
+function adaptiveInput(op: string, input: Tensor, n: number, output_size: TargetSizes): Tensor {
+  if (n > 1 && typeof output_size !== "number" && input.ndim <= n) {
+    throw new ValueError(`${op}: input dimension should be at least ${n + 1}, got shape ${formatShape(input.shape)}`);
+  }
+  return batched(op, input, n);
 }
 
 type AdaptiveAvgOp = Op<[input: Tensor, ...Args<[{ output_size: TargetSizes }]>], Tensor>;
@@ -271,7 +287,7 @@ function adaptiveAvg(op: string, n: number): AdaptiveAvgOp {
     "input, output_size",
     { doc: "Averages over windows that cut the input into output_size parts.", method: false },
     (input: Tensor, output_size: TargetSizes) => {
-      const x = batched(op, input, n);
+      const x = adaptiveInput(op, input, n, output_size);
       return unbatch(average(x, null, targetShape(op, x, n, output_size)), input, n);
     },
   );
@@ -287,7 +303,7 @@ function adaptiveMax<O>(op: string, n: number, always: boolean): O {
     "input, output_size, return_indices=False",
     { doc: "Maxima over windows that cut the input into output_size parts.", method: false },
     (input: Tensor, output_size: TargetSizes, return_indices: boolean): MaxResult => {
-      const x = batched(op, input, n);
+      const x = adaptiveInput(op, input, n, output_size);
       const [y, at] = max_pool(x, null, targetShape(op, x, n, output_size)) as [Tensor, Tensor];
       return always || return_indices ? [unbatch(y, input, n), unbatch(at, input, n)] : unbatch(y, input, n);
     },
@@ -300,10 +316,7 @@ export const adaptive_max_pool3d: AdaptiveMaxOp<Tensor> = adaptiveMax("adaptive_
 // lp_pool: sums of powers, by way of averages
 
 type LpPoolOp = Op<
-  [
-    input: Tensor,
-    ...Args<[{ norm_type: number }, { kernel_size: Sizes }, { stride?: Sizes | null }, { ceil_mode?: boolean }]>,
-  ],
+  [input: Tensor, ...Args<[{ norm_type: number }, { kernel_size: Sizes }, { stride?: Sizes | null }, { ceil_mode?: boolean }]>],
   Tensor
 >;
 function lpPool(op: string, n: number, avg: AvgPoolOp): LpPoolOp {
@@ -314,7 +327,11 @@ function lpPool(op: string, n: number, avg: AvgPoolOp): LpPoolOp {
     (input: Tensor, norm_type: number, kernel_size: Sizes, stride: Sizes | null, ceil_mode: boolean) => {
       const out = avg(input.pow(norm_type), kernel_size, stride, 0, ceil_mode);
       const count = numelOf(sizesOf(op, "kernel_size", kernel_size, n));
-      return out.sign().mul(out.abs().relu()).mul(count).pow(1 / norm_type);
+      return out
+        .sign()
+        .mul(out.abs().relu())
+        .mul(count)
+        .pow(1 / norm_type);
     },
   );
 }
@@ -351,7 +368,8 @@ function maxUnpool(op: string, n: number): UnpoolOp {
       const k = sizesOf(op, "kernel_size", kernel_size, n);
       const s = stride === null ? k : sizesOf(op, "stride", stride, n);
       const p = sizesOf(op, "padding", padding, n);
-      if (indices.dtype !== int64) throw new RuntimeError(`${op}: elements in indices should be type int64, got ${indices.dtype}`);
+      if (indices.dtype !== int64)
+        throw new RuntimeError(`${op}: elements in indices should be type int64, got ${indices.dtype}`);
       if (formatShape(indices.shape) !== formatShape(input.shape)) {
         throw new RuntimeError(
           `${op}: expected shape of indices to be same as that of the input tensor (${formatShape(input.shape)}), but got ${formatShape(indices.shape)}`,

@@ -113,10 +113,7 @@ export const softmin: Function = composite(
     apply("softmin", softmax_rows, (dtype === null ? input : input.to(dtype)).neg(), dim, null),
 );
 
-type GumbelOp = Op<
-  [logits: Tensor, ...Args<[{ tau?: number }, { hard?: boolean }, { eps?: number }, { dim?: number }]>],
-  Tensor
->;
+type GumbelOp = Op<[logits: Tensor, ...Args<[{ tau?: number }, { hard?: boolean }, { eps?: number }, { dim?: number }]>], Tensor>;
 export const gumbel_softmax: GumbelOp = composite(
   "gumbel_softmax",
   "logits, tau=1, hard=False, eps=1e-10, dim=-1",
