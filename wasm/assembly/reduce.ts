@@ -11,7 +11,7 @@ import { begin, block, register } from "./block_machine";
 import { brainBits, halfBits } from "./block_convert";
 import { BLOCK, Fold, Lane } from "./block_rows";
 import {
-  FoldMax, FoldMin, FoldProd, FoldSum, beats, drain, extreme, extremeColumns, foldBlock, foldColumns, mergeMoments, momentColumns,
+  FoldMax, FoldMin, FoldProd, FoldSum, beats, drain, extreme, extremeColumns, extremeColumns32, foldBlock, foldColumns, mergeMoments, momentColumns,
   moments,
 } from "./reduce_ops";
 
@@ -258,6 +258,32 @@ function pairStrip<T, S>(base: u32, stride: u32, start: i32, end: i32, width: i3
   }
 }
 
+/** pairStrip for extremes of 32-bit elements. */
+function extremeStrip<T, S>(base: u32, stride: u32, start: i32, end: i32, width: i32, firsts: usize, seconds: usize): void {
+  const fold = field(Field.fold);
+  const least = fold == Fold.argmin || fold == Fold.min_arg;
+  const result = field(Field.result);
+  const rows = max<i32>(width == stride ? BLOCK / width : 1, 1);
+  const values = seconds + BLOCK * 8;
+  const positions = values + BLOCK * 4;
+  for (let r = start; r < end; r += rows) {
+    const count = min<i32>(rows, end - r);
+    block(base + r * stride, count * width);
+    let x = register(result);
+    for (let i = 0; i < count; i++, x += <usize>width << 2) {
+      if (r + i > start) extremeColumns32<T>(values, positions, x, width, r + i, least);
+      else {
+        memory.copy(values, x, <usize>width << 2);
+        for (let k = 0; k < width; k++) store<i32>(positions + (<usize>k << 2), r);
+      }
+    }
+  }
+  for (let i = 0; i < width; i++) {
+    store<S>(firsts + (<usize>i << 3), <S>load<T>(values + (<usize>i << 2)));
+    store<i64>(seconds + (<usize>i << 3), load<i32>(positions + (<usize>i << 2)));
+  }
+}
+
 function strip<T, S>(base: u32, stride: u32, start: i32, end: i32, width: i32, states: usize): void {
   const fold = field(Field.fold);
   const more = states + BLOCK * 8;
@@ -265,6 +291,7 @@ function strip<T, S>(base: u32, stride: u32, start: i32, end: i32, width: i32, s
   else if (fold == Fold.prod) foldStrip<T, S, FoldProd>(base, stride, start, end, width, states, more);
   else if (fold == Fold.max || fold == Fold.any) foldStrip<T, S, FoldMax>(base, stride, start, end, width, states, more);
   else if (fold == Fold.min || fold == Fold.all) foldStrip<T, S, FoldMin>(base, stride, start, end, width, states, more);
+  else if (sizeof<T>() == 4 && fold != Fold.welford) extremeStrip<T, S>(base, stride, start, end, width, states, more);
   else pairStrip<T, S>(base, stride, start, end, width, states, more);
 }
 

@@ -141,6 +141,26 @@ export function extremeColumns<T, S>(values: usize, positions: usize, x: usize, 
   }
 }
 
+/** The same for 32-bit elements in vectors, with values of T and positions of 32 bits; `x` is not the first row. */
+export function extremeColumns32<T>(values: usize, positions: usize, x: usize, n: i32, position: i32, least: bool): void {
+  const at = i32x4.splat(position);
+  let i = 0;
+  for (; i + 4 <= n; i += 4, values += 16, positions += 16, x += 16) {
+    const best = v128.load(values);
+    const v = v128.load(x);
+    let better = least ? v128.lt<T>(v, best) : v128.gt<T>(v, best);
+    if (isFloat<T>()) better = v128.or(better, v128.andnot(v128.eq<T>(best, best), v128.eq<T>(v, v)));
+    v128.store(values, v128.bitselect(v, best, better));
+    v128.store(positions, v128.bitselect(at, v128.load(positions), better));
+  }
+  for (; i < n; i++, values += 4, positions += 4, x += 4) {
+    if (beats<T>(load<T>(x), load<T>(values), least)) {
+      store<T>(values, load<T>(x));
+      store<i32>(positions, position);
+    }
+  }
+}
+
 /** Merges mean, M2 and count of two parts (Chan, Golub and LeVeque) into the first. */
 export function mergeMoments(means: usize, squares: usize, count: f64, mean: f64, square: f64, more: f64): void {
   if (count == 0) {
