@@ -30,11 +30,12 @@
   @inline s<T>(a: T, b: T): T { return min<T>(a, b); }
 }
 
+/** All lanes of a vector in one value, by halves: vectors fold extremes without the branches that scalars need for NaN. */
 @inline function lanesFolded<T, O>(v: v128): T {
   const op = changetype<O>(0);
-  const pair = op.s<T>(v128.extract_lane<T>(v, 0), v128.extract_lane<T>(v, 1));
-  if (sizeof<T>() == 8) return pair;
-  return op.s<T>(pair, op.s<T>(v128.extract_lane<T>(v, 2), v128.extract_lane<T>(v, 3)));
+  const pair = op.v<T>(v, i64x2.shuffle(v, v, 1, 0));
+  if (sizeof<T>() == 8) return v128.extract_lane<T>(pair, 0);
+  return v128.extract_lane<T>(op.v<T>(pair, i32x4.shuffle(pair, pair, 1, 0, 3, 2)), 0);
 }
 
 /** All of x[0..n) in one value. */
@@ -68,7 +69,8 @@ export function foldBlock<T, O>(x: usize, n: i32): T {
   if (bytes >= 16) {
     let a = v128.load(x);
     for (x += 16, bytes -= 16; bytes >= 16; x += 16, bytes -= 16) a = op.v<T>(a, v128.load(x));
-    result = op.s<T>(result, lanesFolded<T, O>(a));
+    const folded = lanesFolded<T, O>(a);
+    result = n < 128 >> alignof<T>() ? folded : op.s<T>(result, folded);
   }
   for (; bytes > 0; x += sizeof<T>(), bytes -= sizeof<T>()) result = op.s<T>(result, load<T>(x));
   return result;
