@@ -236,3 +236,59 @@ describe("scatters over windows", () => {
     expect(x.grad!.tolist_sync()).toEqual([1, 2, 2, 1]);
   });
 });
+
+describe("second derivatives", () => {
+  const options = { dtype: torch.float64 };
+  const index = torch.tensor([
+    [0, 2, 1],
+    [1, 1, 0],
+  ]);
+  const cases: Readonly<Record<string, (x: Tensor) => Tensor>> = {
+    gather: (x) => x.gather(1, index),
+    scatter_add: (x) => x.scatter_add(1, index, x.mul(2)),
+    "scatter_reduce prod": (x) => x.scatter_reduce(1, index, x.mul(2), "prod"),
+    "scatter_reduce mean": (x) => x.scatter_reduce(1, index, x.mul(2), "mean", { include_self: false }),
+    "index tensors": (x) => x.index([0, 1, 1], [2, 0, 0]),
+    "a slice of a row": (x) => x.index(1, new Slice(0, 2)),
+    unfold: (x) => x.unfold(1, 2, 1),
+    split: (x) => x.split(2, 1)[0]!,
+    unbind: (x) => x.unbind(1)[1]!,
+    cat: (x) => torch.cat([x, x.mul(x)], 1),
+    put: (x) => x.put(torch.tensor([1, 2]), x.index(1, new Slice(0, 2))),
+    index_copy: (x) => x.index_copy(0, torch.tensor([1]), x.slice(0, 0, 1)),
+    masked_scatter: (x) => x.masked_scatter(torch.tensor([true, false, true]), x.flatten()),
+    as_strided: (x) => x.slice(0, 1).as_strided([2, 2], [1, 1]),
+    as_strided_scatter: (x) => x.as_strided_scatter(x.index(1, new Slice(1)), [2], [2], 1),
+    "in place": (x) => {
+      const y = x.clone();
+      y.index(0).mul_(x.index(1));
+      y.t().index(1).pow_(2);
+      return y;
+    },
+  };
+
+  it.each(Object.entries(cases))("of %s agree with differences", (_name, f) => {
+    torch.manual_seed(1);
+    const at = torch.randn([2, 3], options);
+    const along = torch.randn([2, 3], options);
+    const weights = torch.randn(f(at).shape, options);
+    const cubed = (x: Tensor): Tensor => {
+      const y = f(x);
+      return y.mul(y).mul(y).mul(weights).sum();
+    };
+    const gradient = (x: Tensor): Tensor => torch.autograd.grad(cubed(x), x, { create_graph: true })[0]!;
+    const moved = (by: number): Tensor => at.add(along.mul(by)).detach().requires_grad_();
+    const x = moved(0);
+    const g = gradient(x);
+    const [curvature] = torch.autograd.grad(g.mul(along).sum(), x);
+    const step = 1e-6;
+    const slope = cubed(moved(step))
+      .sub(cubed(moved(-step)))
+      .div(2 * step);
+    expect(g.mul(along).sum().sub(slope).abs().item_sync()).toBeLessThan(1e-5);
+    const bend = gradient(moved(step))
+      .sub(gradient(moved(-step)))
+      .div(2 * step);
+    expect(bend.sub(curvature!).abs().max().item_sync()).toBeLessThan(1e-4);
+  });
+});

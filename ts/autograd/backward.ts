@@ -47,10 +47,9 @@ graph.accumulator = (leaf) => new AccumulateGrad(leaf);
 graph.regenerate = (t, { base }) => {
   // The base's history changed through another view: this one is now a window onto the new history.
   if (!base.requires_grad) return;
-  const { shape, _strides: strides, _offset: offset } = t;
-  const meta = { shape: base.shape };
-  const at = offset - base._offset;
-  record("AsStrided", [base], [t], ([g]) => [as_strided_backward(g!, meta.shape, shape, strides, at)], null);
+  const window = { shape: t.shape, strides: t._strides, offset: t._offset };
+  const whole = { shape: base.shape, strides: base._strides, offset: base._offset };
+  record("AsStrided", [base], [t], ([g]) => [as_strided_backward(g!, whole, window)], null);
 };
 
 export interface WalkOptions {

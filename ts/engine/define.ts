@@ -185,21 +185,22 @@ export interface Geometry {
 
 export interface ViewRule extends OpOptions {
   readonly geometry: (input: Tensor, ...args: never[]) => Geometry;
-  /** Gradient of the view → gradient of the input, given the input's shape. */
-  readonly backward: (grad: Tensor, input: { shape: Shape }, ...args: never[]) => Tensor;
+  /** Gradient of the view → gradient of the input, given the input's geometry. */
+  readonly backward: (grad: Tensor, input: Geometry, ...args: never[]) => Tensor;
 }
 
 /** An op whose result shares the input's memory. */
 export function defineView<O>(name: string, signature: string, rule: ViewRule): O {
   const geometry = rule.geometry as (input: Tensor, ...args: unknown[]) => Geometry;
-  const backward = rule.backward as (grad: Tensor, input: { shape: Shape }, ...args: unknown[]) => Tensor;
+  const backward = rule.backward as (grad: Tensor, input: Geometry, ...args: unknown[]) => Tensor;
   return makeOp<O>(name, signature, "view", rule, (info) => (...given: unknown[]) => {
     const args = bindArguments(name, info.signature, given);
     const input = args[0];
     checkTensor(name, info.signature.names[0]!, input);
     const rest = args.slice(1);
     const g = geometry(input, ...rest);
-    const meta = { shape: input.shape }; // not the input itself: the graph must not keep its memory alive
+    // Not the input itself: the graph must not keep its memory alive.
+    const meta = { shape: input.shape, strides: input._strides, offset: input._offset };
     return viewAs(name, input, g, (grad) => backward(grad, meta, ...rest));
   });
 }

@@ -198,8 +198,9 @@ export function adopt(self: Tensor, value: Tensor): void {
     [base],
     ([g]) => {
       const full = g!.contiguous();
-      const window = full.as_strided(shape, strides, at);
-      return [full.as_strided_scatter(window.new_zeros(shape), shape, strides, at), window];
+      const start = at + full._offset;
+      const window = full.as_strided(shape, strides, start);
+      return [full.as_strided_scatter(window.new_zeros(shape), shape, strides, start), window];
     },
     null,
   );

@@ -4,7 +4,7 @@ import { int64 } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { formatShape, inferShape, normalizeDim, numelOf, viewStrides, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
-import { composite, defineView, type Op } from "../engine/define.ts";
+import { composite, defineView, type Geometry, type Op } from "../engine/define.ts";
 import type { Args } from "../engine/signature.ts";
 import { arange } from "./creation.ts";
 
@@ -150,22 +150,25 @@ export const as_strided: ViewOp<Args<[{ size: Shape }, { stride: Shape }, { stor
       }
       return { shape: size, strides: stride, offset };
     },
-    backward: (g, { shape }, size: Shape, stride: Shape, offset: number | null) =>
-      as_strided_backward(g, shape, size, stride, offset ?? 0),
+    backward: (g, input, size: Shape, stride: Shape, offset: number | null) =>
+      as_strided_backward(g, input, { shape: size, strides: stride, offset: offset ?? input.offset }),
   },
 );
 
 /**
- * Gradient of a contiguous tensor of `shape` of which a window (offset relative to its first element) had gradient `g`;
- * elements that the window shows more than once get the sum.
+ * Gradient of a tensor with geometry `input` of which a window of the same storage had gradient `g`; elements that the window shows
+ * more than once get the sum.
  */
-export function as_strided_backward(g: Tensor, shape: Shape, size: Shape, stride: Shape, offset: number): Tensor {
-  const span = Math.max(numelOf(shape), extent(size, stride, offset));
+export function as_strided_backward(g: Tensor, input: Geometry, window: Geometry): Tensor {
+  const { shape, strides } = window;
+  const start = Math.min(input.offset, window.offset);
+  const offset = window.offset - start;
+  const span = Math.max(extent(input.shape, input.strides, input.offset - start), extent(shape, strides, offset));
   const flat = g.new_zeros([span]);
-  const full = isInjective(size, stride)
-    ? flat.as_strided_scatter(g, size, stride, offset)
-    : flat.index_add(0, windowPositions(g, size, stride, offset), g.reshape([-1]));
-  return full.narrow(0, 0, numelOf(shape)).view(shape);
+  const full = isInjective(shape, strides)
+    ? flat.as_strided_scatter(g, shape, strides, offset)
+    : flat.index_add(0, windowPositions(g, shape, strides, offset), g.reshape([-1]));
+  return full.as_strided(input.shape, input.strides, input.offset - start);
 }
 
 /** Whether no two elements of a geometry share a place: each stride is longer than all that the shorter ones span. */

@@ -36,8 +36,9 @@ const write_window: WriteWindow = defineOp("write_window", "input, src, size, st
   },
   backward(ctx, g: Tensor) {
     const { size, stride, offset } = ctx.state as { size: Shape; stride: Shape; offset: number };
+    const windowOf = (x: Tensor): Tensor => x.as_strided(size, stride, offset + x._offset);
     const outside = ctx.needs[0] ? write_window(g, filled(size, 0, g.dtype, g.device), size, stride, offset) : null;
-    return [outside, ctx.needs[1] ? g.contiguous().as_strided(size, stride, offset) : null];
+    return [outside, ctx.needs[1] ? windowOf(g.contiguous()) : null];
   },
 });
 
