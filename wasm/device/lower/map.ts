@@ -24,33 +24,44 @@ export const lowerMap: Lowering<"map"> = (spec, context) => {
     return free && numelOf(first.shape) >= BLOCK ? tiled(walk, inputs) : walk;
   };
 
+  /** Views that lie in iteration order, or are one value: nothing to plan. */
+  const runPlain = (inputs: readonly View[], outputs: readonly View[], total: number, scalars: MapParams["scalars"]): void => {
+    const p = context.params(launchWords(program, inputs.length + outputs.length, 0));
+    p.i32(program.ptr).i32(total).i32(chunk).i32(0).i32(0).i32(0);
+    writeScalars(p, program, scalars);
+    for (let i = 0; i < inputs.length; i++) {
+      const view = inputs[i]!;
+      p.i32(context.address(view)).i32(total > 1 && isSingle(view) ? Mode.single : Mode.direct);
+    }
+    for (let i = 0; i < outputs.length; i++) p.i32(context.address(outputs[i]!)).i32(Mode.direct);
+    writeIndices(p, program, outputs[0]!.shape);
+    context.launch("map", p.ptr, Math.ceil(total / chunk));
+  };
+
   return (inputs: readonly View[], outputs: readonly View[], { scalars }: MapParams): void => {
     const first = outputs[0]!;
     const total = numelOf(first.shape);
     if (total === 0) return;
-    const views = inputs.length === 0 ? outputs : inputs.concat(outputs);
     const copied = clashing(inputs, outputs);
-    const walk = !copied && isPlain(views) ? null : (plans.find(views, 0) ?? plans.add(views, 0, plan(views, inputs, first)));
-    const rank = walk === null ? 0 : walk.sizes.length;
+    if (!copied && isPlain(inputs) && isPlain(outputs)) {
+      runPlain(inputs, outputs, total, scalars);
+      return;
+    }
+    const views = [...inputs, ...outputs];
+    const walk = plans.find(views, 0) ?? plans.add(views, 0, plan(views, inputs, first));
+    const rank = walk.sizes.length;
+    const taskSize = walk.tiled ? chunk / BLOCK : chunk;
     const p = context.params(launchWords(program, views.length, rank));
-    const inTiles = walk !== null && walk.tiled;
-    p.i32(program.ptr)
-      .i32(total)
-      .i32(inTiles ? chunk / BLOCK : chunk)
-      .i32(rank)
-      .i32(0)
-      .i32(0);
+    p.i32(program.ptr).i32(total).i32(taskSize).i32(rank).i32(0).i32(0);
     writeScalars(p, program, scalars);
     for (let i = 0; i < views.length; i++) {
-      const view = views[i]!;
-      p.i32(context.address(view));
-      if (walk === null) p.i32(i < inputs.length && total > 1 && isSingle(view) ? Mode.single : Mode.direct);
-      else p.i32(modeOf(walk.modes[i]!, rank, i < inputs.length, copied)).i32s(walk.strides[i]!);
+      p.i32(context.address(views[i]!)).i32(modeOf(walk.modes[i]!, rank, i < inputs.length, copied));
+      p.i32s(walk.strides[i]!);
     }
-    if (walk !== null) p.i32s(walk.sizes);
+    p.i32s(walk.sizes);
     writeIndices(p, program, first.shape);
-    if (inTiles) context.launch("map_tiles", p.ptr, Math.ceil((tileCount(walk.sizes) * BLOCK) / chunk));
-    else context.launch("map", p.ptr, Math.ceil(total / chunk));
+    if (walk.tiled) context.launch("map_tiles", p.ptr, Math.ceil(tileCount(walk.sizes) / taskSize));
+    else context.launch("map", p.ptr, Math.ceil(total / taskSize));
   };
 };
 
