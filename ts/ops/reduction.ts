@@ -65,6 +65,7 @@ export const sum_to_size: SumToSizeOp = composite(
     doc: "Sums the dimensions in which size broadcasts to input's shape: the adjoint of expand.",
   },
   (input: Tensor, size: readonly number[]) => {
+    if (size.length === 0) return input.sum();
     if (sameShape(input.shape, size)) return input;
     const pad = input.ndim - size.length;
     const dims = input.shape.map((_, d) => d).filter((d) => d < pad || (size[d - pad] === 1 && input.shape[d] !== 1));

@@ -2,6 +2,7 @@
 
 import { bool, int64, type DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { is_grad_enabled } from "../core/grad_mode.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { defineOp, named, type Op } from "../engine/define.ts";
 import { alias, empty, run } from "../engine/run.ts";
@@ -128,6 +129,16 @@ export const logcumsumexp: Op<[input: Tensor, ...Args<[{ dim: number }]>], Tenso
       const [input, out] = ctx.saved() as [Tensor, Tensor];
       const { d } = ctx.state as { d: number };
       if (g.ndim === 0) return [g];
+      if (is_grad_enabled()) {
+        // To be differentiated again: no logarithms of gradients.
+        const top = input.detach().amax(d, true);
+        return [
+          input
+            .sub(top)
+            .exp()
+            .mul(sumFromEnd(g.mul(top.sub(out).exp()), d)),
+        ];
+      }
       // Gradients of either sign apart, as logarithms: e^-out would overflow.
       const part = (positive: Tensor): Tensor => {
         const log = positive.log().sub(out);
