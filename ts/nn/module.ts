@@ -341,7 +341,10 @@ function gather<T extends object>(
 function resolve(root: Module, target: string): unknown {
   let at: unknown = root;
   for (const name of target === "" ? [] : target.split(".")) {
-    if (!(at instanceof Module) || !(name in at)) throw new TypeError(`${className(root)} has no attribute \`${target}\``);
+    if (!(at instanceof Module) || !(name in at)) {
+      const where = at instanceof Module ? className(at) : describe(at);
+      throw new TypeError(`${where} has no attribute \`${name}\` (looking for \`${target}\` in ${className(root)})`);
+    }
     at = (at as unknown as Fields)[name];
   }
   return at;
