@@ -19,7 +19,7 @@ export function summarize(times: readonly number[]): Timing {
 export type Run = () => void;
 
 /** Milliseconds of one call, averaged over enough calls to fill `atLeast`; one more before them brings its data into the caches. */
-export function once(run: Run, atLeast = 10): number {
+export function once(run: Run, atLeast = 20): number {
   run();
   let calls = 0;
   const start = performance.now();

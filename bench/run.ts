@@ -17,9 +17,11 @@ import { training } from "./training.ts";
 
 const suites: Readonly<Record<string, readonly Case[]>> = { ...kernelSuites, training };
 
+const names = [...Object.keys(suites), "threads", "memory"];
+
 const { values } = parseArgs({
   options: {
-    suite: { type: "string", default: [...Object.keys(suites), "memory"].join(",") },
+    suite: { type: "string", default: names.join(",") },
     device: { type: "string", default: "cpu" },
     threads: { type: "string", default: "1" },
     rounds: { type: "string", default: "11" },
@@ -28,15 +30,15 @@ const { values } = parseArgs({
 });
 const chosen = values.suite.split(",");
 for (const name of chosen) {
-  if (name !== "memory" && !(name in suites)) {
-    throw new Error(`there is no suite "${name}"; there are ${[...Object.keys(suites), "memory"].join(", ")}`);
+  if (!names.includes(name)) {
+    throw new Error(`there is no suite "${name}"; there are ${names.join(", ")}`);
   }
 }
 const threads = Number(values.threads);
 torch.set_num_threads(threads);
 torch.set_default_device(values.device);
 const device = torch.get_default_device() as CpuDevice;
-const native = chosen.some((s) => s !== "memory") ? await Native.start(threads) : null;
+const native = chosen.some((s) => s in suites) ? await Native.start(threads) : null;
 
 interface Row {
   readonly suite: string;
@@ -103,6 +105,22 @@ if (madds.length > 0) {
     `ceilings: ${summarize(madds).median.toFixed(1)} GFLOP/s multiply-add, ${summarize(copies).median.toFixed(1)} GB/s copy`,
   );
 }
+const scaling: { name: string; one: Timing; two: Timing }[] = [];
+if (chosen.includes("threads")) {
+  for (const c of kernelSuites.matmul!) {
+    const run = c.prepare();
+    const withThreads = (n: number) => (): number => {
+      torch.set_num_threads(n);
+      return once(run);
+    };
+    const [one, two] = (await inTurns([withThreads(1), withThreads(2)], { rounds: Number(values.rounds) })) as [Timing, Timing];
+    scaling.push({ name: c.name, one, two });
+    console.log(
+      `${c.name.padEnd(16)} 1 thread ${one.median.toFixed(3)} ms, 2 threads ${two.median.toFixed(3)} ms: ${(one.median / two.median).toFixed(2)}x (goal 1.8x); best of each ${(one.min / two.min).toFixed(2)}x`,
+    );
+  }
+  torch.set_num_threads(threads);
+}
 const memory = chosen.includes("memory") ? measureMemory(2000) : null;
 if (memory !== null) {
   console.log(
@@ -111,4 +129,4 @@ if (memory !== null) {
 }
 native?.stop();
 if (values.json !== undefined)
-  writeFileSync(values.json, JSON.stringify({ node: process.version, threads, rows, memory }, null, 1));
+  writeFileSync(values.json, JSON.stringify({ node: process.version, threads, rows, scaling, memory }, null, 1));
