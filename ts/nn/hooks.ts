@@ -4,17 +4,16 @@ import { is_grad_enabled } from "../core/grad_mode.ts";
 import { Tensor } from "../core/tensor.ts";
 import { record } from "../engine/node.ts";
 import { alias } from "../engine/run.ts";
-import type { Module } from "./module.ts";
 
 type Grads = readonly (Tensor | null)[];
 /** Called before forward; what it returns, if anything, replaces the arguments (a single value: the only one). */
-export type ForwardPreHook = (module: Module, args: unknown[]) => unknown;
+export type ForwardPreHook<M> = (module: M, args: unknown[]) => unknown;
 /** Called after forward; what it returns, if anything, replaces the result. */
-export type ForwardHook = (module: Module, args: unknown[], output: unknown) => unknown;
+export type ForwardHook<M> = (module: M, args: unknown[], output: unknown) => unknown;
 /** Called with the gradients of the inputs and of the outputs; may replace the former. */
-export type BackwardHook = (module: Module, grad_input: Grads, grad_output: Grads) => Grads | Tensor | null | void;
+export type BackwardHook<M> = (module: M, grad_input: Grads, grad_output: Grads) => Grads | Tensor | null | void;
 /** Called with the gradients of the outputs, which it may replace. */
-export type BackwardPreHook = (module: Module, grad_output: Grads) => Grads | Tensor | null | void;
+export type BackwardPreHook<M> = (module: M, grad_output: Grads) => Grads | Tensor | null | void;
 
 export interface RemovableHandle {
   remove(): void;
@@ -22,11 +21,11 @@ export interface RemovableHandle {
 
 type Kind = "forwardPre" | "forward" | "backwardPre" | "backward";
 
-export class Hooks {
-  readonly forwardPre = new Set<{ call: ForwardPreHook }>();
-  readonly forward = new Set<{ call: ForwardHook }>();
-  readonly backwardPre = new Set<{ call: BackwardPreHook }>();
-  readonly backward = new Set<{ call: BackwardHook }>();
+export class Hooks<M> {
+  readonly forwardPre = new Set<{ call: ForwardPreHook<M> }>();
+  readonly forward = new Set<{ call: ForwardHook<M> }>();
+  readonly backwardPre = new Set<{ call: BackwardPreHook<M> }>();
+  readonly backward = new Set<{ call: BackwardHook<M> }>();
 
   add(kind: Kind, call: unknown, prepend: boolean): RemovableHandle {
     const set = this[kind] as Set<{ call: unknown }>;
@@ -39,7 +38,7 @@ export class Hooks {
   }
 
   /** Forward with everything around it. */
-  run(module: Module, given: unknown[], forward: (args: unknown[]) => unknown): unknown {
+  run(module: M, given: unknown[], forward: (args: unknown[]) => unknown): unknown {
     let args = given;
     for (const { call } of this.forwardPre) {
       const changed = call(module, args);
@@ -58,13 +57,13 @@ export class Hooks {
 }
 
 /** One call of a module under backward hooks: identities around it see the gradients go by. */
-class Watch {
+class Watch<M> {
   private gradOutput: Grads = [];
   private hasInputs = false;
 
   constructor(
-    private readonly module: Module,
-    private readonly hooks: Hooks,
+    private readonly module: M,
+    private readonly hooks: Hooks<M>,
   ) {}
 
   inputs(args: unknown[]): unknown[] {

@@ -3,10 +3,11 @@
 export * as functional from "../ops/functional/index.ts";
 export * as init from "./init.ts";
 export * as utils from "./utils/index.ts";
-export { Module, type ForwardArgs, type ForwardResult } from "./module.ts";
+export { Module } from "./module.ts";
+export type { BackwardHook, BackwardPreHook, ForwardArgs, ForwardHook, ForwardPreHook, ForwardResult } from "./module.ts";
+export type { RemovableHandle } from "./hooks.ts";
 export { Buffer, Parameter } from "./parameter.ts";
 export type { IncompatibleKeys, StateDict } from "./state.ts";
-export type { BackwardHook, BackwardPreHook, ForwardHook, ForwardPreHook, RemovableHandle } from "./hooks.ts";
 export * from "./containers.ts";
 export * from "./modules/activation.ts";
 export * from "./modules/adaptive_softmax.ts";

@@ -6,17 +6,16 @@ import { NotImplementedError } from "../core/errors.ts";
 import { no_grad } from "../core/grad_mode.ts";
 import { Tensor } from "../core/tensor.ts";
 import { describe, isOptions } from "../engine/signature.ts";
-import {
-  Hooks,
-  type BackwardHook,
-  type BackwardPreHook,
-  type ForwardHook,
-  type ForwardPreHook,
-  type RemovableHandle,
-} from "./hooks.ts";
+import { Hooks, type RemovableHandle } from "./hooks.ts";
+import type * as hooks from "./hooks.ts";
 import { Buffer, Parameter, setData } from "./parameter.ts";
 import { indent } from "./repr.ts";
 import { loadState, type IncompatibleKeys, type StateDict } from "./state.ts";
+
+export type ForwardPreHook = hooks.ForwardPreHook<Module>;
+export type ForwardHook = hooks.ForwardHook<Module>;
+export type BackwardPreHook = hooks.BackwardPreHook<Module>;
+export type BackwardHook = hooks.BackwardHook<Module>;
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- a module of unknown class takes and gives anything */
 /** What `forward` of a module takes; any arguments where its class is not known. */
@@ -46,7 +45,7 @@ export class Module {
   /** Whether dropout drops, batch norm learns its statistics and so on. */
   declare training: boolean;
   /** @internal Null until the first hook. */
-  declare _hooks: Hooks | null;
+  declare _hooks: Hooks<Module> | null;
   /** @internal Names given to register_buffer → whether they belong to the state_dict. */
   declare _buffers: Map<string, boolean>;
 
