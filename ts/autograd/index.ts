@@ -1,3 +1,8 @@
 /** `torch.autograd`. */
 
-export { backward, grad } from "./backward.ts";
+export { detect_anomaly, is_anomaly_enabled, set_detect_anomaly } from "./anomaly.ts";
+export { backward, grad, type BackwardOptions, type GradOptions } from "./backward.ts";
+export { Function, FunctionCtx, type FunctionGradients } from "./function.ts";
+export * as functional from "./functional.ts";
+export { gradcheck, GradcheckError, gradgradcheck, type GradcheckOptions } from "./gradcheck.ts";
+export * as graph from "./saved_hooks.ts";

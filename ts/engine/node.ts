@@ -1,14 +1,58 @@
 /** Recording: nodes of the backward graph and what they save. */
 
 import { RuntimeError } from "../core/errors.ts";
+import { setGradEnabled } from "../core/grad_mode.ts";
 import { formatShape } from "../core/shape.ts";
 import { gradientEdge, type Edge, type GraphNode, type Tensor, type TensorHook, type TensorMeta } from "../core/tensor.ts";
 import { keep } from "./fusion.ts";
+import { alias } from "./run.ts";
 
 let sequence = 0;
 
 /** @internal Where anomaly mode is on, nodes remember the call that made them. */
 export const anomaly = { enabled: false };
+
+/** How saved tensors are stored instead of as they are: `pack` when they are saved, `unpack` when backward wants them. */
+export interface SavedTensorsHooks {
+  readonly pack: (tensor: Tensor) => unknown;
+  readonly unpack: (packed: never) => Tensor;
+}
+
+/** @internal The innermost comes last. */
+export const savedTensorsHooks: SavedTensorsHooks[] = [];
+
+/** A saved tensor in its packed form, with the place in the graph that it had. */
+class Packed {
+  private readonly value: unknown;
+  private node: GraphNode | null;
+  private readonly output: number;
+
+  constructor(
+    t: Tensor,
+    private readonly hooks: SavedTensorsHooks,
+  ) {
+    const edge = gradientEdge(t);
+    this.node = edge?.node ?? null;
+    this.output = edge?.output ?? 0;
+    const previous = setGradEnabled(false);
+    try {
+      this.value = hooks.pack(t);
+    } finally {
+      setGradEnabled(previous);
+    }
+  }
+  /** It was an output of the very op that saved it, whose node has only now been made. */
+  settle(node: GraphNode, output: number): Packed {
+    return Object.assign(Object.create(Packed.prototype) as Packed, this, { node, output });
+  }
+  unpack(): Tensor {
+    const t = this.hooks.unpack(this.value as never);
+    const out = alias(t, t.shape, t._strides, t._offset);
+    out._gradFn = this.node;
+    out._outputNr = this.output;
+    return out;
+  }
+}
 
 /** What an op's forward hands to its backward. */
 export class Context {
@@ -17,15 +61,24 @@ export class Context {
   /** Whatever else backward needs: shapes, numbers; never tensors. */
   // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each op's own record
   state: any = null;
-  private tensors: (Tensor | null)[] = [];
+  private tensors: (Tensor | Packed | null)[] = [];
   private versions: number[] = [];
   private freed = false;
+  /** Packed tensors until `record`, by when those that are outputs have a node. */
+  private unsettled: [tensor: Tensor, index: number][] | null = null;
   /** Op's name, for messages. */
   constructor(readonly name: string) {}
 
   /** Keeps tensors for backward, which checks that nobody has overwritten them since. */
   save(...tensors: (Tensor | null)[]): void {
+    const hooks = savedTensorsHooks.at(-1);
     for (const t of tensors) {
+      if (hooks !== undefined && t !== null) {
+        (this.unsettled ??= []).push([t, this.tensors.length]);
+        this.tensors.push(new Packed(t, hooks));
+        this.versions.push(0);
+        continue;
+      }
       if (t !== null) keep(t);
       this.tensors.push(t);
       this.versions.push(t === null ? 0 : t._storage.version);
@@ -39,20 +92,32 @@ export class Context {
         `Trying to backward through the graph a second time (at ${this.name}): its saved tensors have already been freed. Specify retain_graph: true if you need to backward through the graph a second time.`,
       );
     }
+    let packed = false;
     for (let i = 0; i < this.tensors.length; i++) {
       const t = this.tensors[i]!;
-      if (t !== null && t._storage.version !== this.versions[i]) {
+      if (t instanceof Packed) packed = true;
+      else if (t !== null && t._storage.version !== this.versions[i]) {
         throw new RuntimeError(
           `one of the variables needed for gradient computation has been modified by an inplace operation: [${t.dtype} ${formatShape(t.shape)}], saved by ${this.name}, is at version ${t._storage.version}; expected version ${this.versions[i]} instead`,
         );
       }
     }
-    return this.tensors as Tensor[];
+    if (!packed) return this.tensors as Tensor[];
+    return this.tensors.map((t) => (t instanceof Packed ? t.unpack() : t)) as Tensor[];
+  }
+
+  /** @internal The node has been made: packed outputs learn their place. */
+  settle(node: GraphNode): void {
+    if (this.unsettled === null) return;
+    for (const [t, i] of this.unsettled) {
+      if (t._gradFn === node) this.tensors[i] = (this.tensors[i] as Packed).settle(node, t._outputNr);
+    }
+    this.unsettled = null;
   }
 
   /** What is saved, unchecked. */
   peek(): readonly (Tensor | null)[] {
-    return this.tensors;
+    return this.tensors.map((t) => (t instanceof Packed ? null : t));
   }
 
   release(): void {
@@ -116,6 +181,7 @@ export function record(
       t._outputNr = i;
     }
   }
+  context?.settle(node);
 }
 
 function metaOf(t: Tensor): TensorMeta {
