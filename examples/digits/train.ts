@@ -71,7 +71,7 @@ export async function train(data: Digits, settings: Settings): Promise<DigitsNet
     batch_size: batchSize,
     shuffle: true,
   });
-  const optimizer = new optim.AdamW(model.parameters(), { lr: 2e-3, weight_decay: 0.02 });
+  const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-3, weight_decay: 0.02 });
   const steps = Math.ceil(data.images.size(0) / batchSize) * epochs;
   const scheduler = new optim.lr_scheduler.CosineAnnealingLR(optimizer, steps);
   const total = data.images.size(0) * epochs;

@@ -24,17 +24,16 @@ class DigitsNet(nn.Module):
         super().__init__()
         self.features = nn.Sequential(
             nn.Conv2d(1, 32, 3, padding=1),
-            nn.ReLU(),
+            nn.GELU(),
             nn.Conv2d(32, 64, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            nn.GELU(),
+            nn.AvgPool2d(2),
             nn.Dropout(0.25),
             nn.Conv2d(64, 128, 3, padding=1),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
+            nn.GELU(),
         )
         self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Dropout(0.5), nn.Linear(512, 128), nn.ReLU(), nn.Dropout(0.25), nn.Linear(128, 10)
+            nn.Flatten(), nn.Dropout(0.5), nn.Linear(2048, 128), nn.GELU(), nn.Dropout(0.25), nn.Linear(128, 10)
         )
 
     def forward(self, x):
@@ -53,7 +52,7 @@ torch.manual_seed(0)
 model = DigitsNet()
 loader = DataLoader(TensorDataset(images, labels), batch_size=64, shuffle=True)
 epochs, steps = 30, 23 * 30
-optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.02)
+optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.02)
 scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
 losses = []
 while len(losses) < 100:
