@@ -1,30 +1,17 @@
 /** Matrix products: everything here ends in one batched kernel, `out[b] = a[b] @ b[b]` with any strides. */
 
-import { bool, promote_types, type DType, type Scalar } from "../core/dtype.ts";
+import { bool, promote_types, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { is_grad_enabled } from "../core/grad_mode.ts";
 import { broadcastShapes, formatShape, numelOf, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
-import { alias, commonDevice, empty, intern, run } from "../engine/run.ts";
+import { commonDevice } from "../engine/run.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
-import type { MatmulSpec } from "../kernel/spec.ts";
+import { dropBatch, oneBatch, product } from "./product.ts";
 
 type Method<A extends readonly unknown[]> = Op<[input: Tensor, ...A], Tensor, "method">;
 type InplaceMethod<A extends readonly unknown[]> = Op<[input: Tensor, ...A], Tensor, "method" | "inplace">;
-
-const spec = (dtype: DType, bias: boolean): MatmulSpec => intern({ kind: "matmul", dtype, bias });
-
-/** @internal a [B, m, k] @ b [B, k, n] * alpha (+ bias, of any shape that broadcasts to the result). No autograd. */
-export function product(a: Tensor, b: Tensor, bias: Tensor | null, alpha: number): Tensor {
-  const [batch, m, k] = a.shape as [number, number, number];
-  const shape = [batch, m, b.shape[2]!];
-  if (numelOf(shape) === 0) return empty(shape, a.dtype, a.device);
-  if (k === 0) return bias === null ? a.new_zeros(shape) : bias.expand(shape).clone();
-  const out = empty(shape, a.dtype, a.device);
-  const inputs = bias === null ? [a, b] : [a, b, bias.expand(shape)];
-  run(spec(a.dtype, bias !== null), inputs, [out], { alpha, beta: 0 });
-  return out;
-}
 
 function checkPair(op: string, a: Tensor, b: Tensor, ndimA: number, ndimB: number): void {
   checkTensor(op, "input", a);
@@ -65,18 +52,17 @@ export const mm: Method<Args<[{ mat2: Tensor }]>> = defineOp("mm", "input, mat2"
   forward(ctx, input: Tensor, mat2: Tensor) {
     checkPair("mm", input, mat2, 2, 2);
     ctx.save(ctx.needs[1] ? input : null, ctx.needs[0] ? mat2 : null);
-    return dropBatch(product(input.unsqueeze(0), mat2.unsqueeze(0), null, 1));
+    return dropBatch(product(oneBatch(input), oneBatch(mat2), null, 1));
   },
   backward(ctx, g: Tensor) {
     const [input, mat2] = ctx.saved();
-    return [ctx.needs[0] ? g.mm(mat2!.t()) : null, ctx.needs[1] ? input!.t().mm(g) : null];
+    if (is_grad_enabled()) return [ctx.needs[0] ? g.mm(mat2!.t()) : null, ctx.needs[1] ? input!.t().mm(g) : null];
+    return [
+      ctx.needs[0] ? dropBatch(product(oneBatch(g), oneBatch(mat2!, true), null, 1)) : null,
+      ctx.needs[1] ? dropBatch(product(oneBatch(input!, true), oneBatch(g), null, 1)) : null,
+    ];
   },
 });
-
-/** [1, m, n] → [m, n], over the same memory. */
-function dropBatch(t: Tensor): Tensor {
-  return alias(t, t.shape.slice(1), t._strides.slice(1), t._offset);
-}
 
 export const matmul: Method<Args<[{ other: Tensor }]>> = composite(
   "matmul",
