@@ -17,6 +17,8 @@ import { PackedSequence } from "../utils/rnn.ts";
 /** One layer's parameters in one direction. */
 interface Weights {
   readonly ih: Tensor;
+  /** The state's weights, transposed: one view for all steps. */
+  readonly hhT: Tensor;
   readonly hh: Tensor;
   readonly bIh: Tensor | null;
   readonly bHh: Tensor | null;
@@ -43,7 +45,7 @@ const plainCell = (activation: "tanh" | "relu"): Cell => ({
   states: 1,
   joinsBias: true,
   step(x, [h], w) {
-    const sum = x.add(h!.mm(w.hh.t()));
+    const sum = x.add(h!.mm(w.hhT));
     return [activation === "tanh" ? sum.tanh() : sum.relu()];
   },
 });
@@ -52,7 +54,7 @@ const lstmCell: Cell = {
   states: 2,
   joinsBias: true,
   step(x, [h, c], w) {
-    const [i, f, g, o] = x.add(h!.mm(w.hh.t())).chunk(4, 1) as [Tensor, Tensor, Tensor, Tensor];
+    const [i, f, g, o] = x.add(h!.mm(w.hhT)).chunk(4, 1) as [Tensor, Tensor, Tensor, Tensor];
     const cell = f.sigmoid().mul(c!).add(i.sigmoid().mul(g.tanh()));
     const out = o.sigmoid().mul(cell.tanh());
     return [w.hr === null ? out : out.mm(w.hr.t()), cell];
@@ -175,9 +177,11 @@ abstract class RNNBase extends Module {
   }
   private weights(suffix: string): Weights {
     const fields = this as unknown as Record<string, Parameter | undefined>;
+    const hh = fields[`weight_hh${suffix}`]!;
     return {
       ih: fields[`weight_ih${suffix}`]!,
-      hh: fields[`weight_hh${suffix}`]!,
+      hhT: hh.t(),
+      hh,
       bIh: fields[`bias_ih${suffix}`] ?? null,
       bHh: fields[`bias_hh${suffix}`] ?? null,
       hr: fields[`weight_hr${suffix}`] ?? null,
@@ -409,7 +413,7 @@ abstract class CellBase extends Module {
               throw new ValueError(`${name}: Expected hidden to be 1D or 2D, got ${s.ndim}D instead`);
             return single ? s.unsqueeze(0) : s;
           });
-    const w = { ih: this.weight_ih, hh: this.weight_hh, bIh: this.bias_ih, bHh: this.bias_hh, hr: null };
+    const w = { ih: this.weight_ih, hhT: this.weight_hh.t(), hh: this.weight_hh, bIh: this.bias_ih, bHh: this.bias_hh, hr: null };
     const state = cell.step(inputGates(cell, x, w), first, w);
     return single ? state.map((s) => s.squeeze(0)) : state;
   }
