@@ -140,6 +140,11 @@ export function compute(n: i32): void {
   execute(instructions, load<i32>(program, 28), n);
 }
 
+/** Whether register `r` is an input whose elements all lie in iteration order, used in place. */
+export function inPlace(r: u32): bool {
+  return r < load<u32>(program, 4) && load<i32>(views + r * (viewWords() << 2), 4) == Mode.direct;
+}
+
 function execute(at: usize, count: i32, n: i32): void {
   const table = registers;
   for (; count > 0; count--, at += 20) {

@@ -123,8 +123,8 @@ export function expBlock(d: usize, a: usize, n: i32): void {
     e = fma(e, r, c(0.166665182));
     e = fma(e, r, c(0.5));
     e = f32x4.add(fma(f32x4.mul(r, r), e, r), c(1));
-    const density = i32x4.add(e, i32x4.shl(shifted, 23));
-    return fma(f32x4.mul(y, c(0.398942280)), density, cdf(x));
+    const density = v128.and(i32x4.add(e, i32x4.shl(shifted, 23)), f32x4.lt(f32x4.abs(x), c(13)));
+    return fma(f32x4.mul(x, c(0.398942280)), density, cdf(x)); // NaN at the infinities, as in PyTorch
   }
 }
 @final export class GeluSlope64 {

@@ -7,11 +7,11 @@
  * points to the fields that the constants below name.
  */
 
-import { begin, block, register } from "./block_machine";
+import { begin, block, inPlace, register } from "./block_machine";
 import { brainBits, halfBits } from "./block_convert";
 import { BLOCK, Fold, Lane } from "./block_rows";
 import {
-  FoldMax, FoldMin, FoldProd, FoldSum, beats, drain, extreme, extremeColumns, extremeColumns32, foldBlock, foldColumns, mergeMoments, momentColumns,
+  FoldMax, FoldMin, FoldProd, FoldSum, beats, drain, extreme, extremeColumns, extremeColumns32, foldBlock, foldColumns, foldFourRows, mergeMoments, momentColumns,
   moments,
 } from "./reduce_ops";
 
@@ -224,7 +224,20 @@ function foldStrip<T, S, O>(
   for (let i = 0; i < wide; i++) store<T>(accumulators + (<usize>i << alignof<T>()), op.identity<T>());
   const result = field(Field.result);
   let blocks = 0;
-  for (let r = start; r < end; r += rows) {
+  let r = start;
+  if (rows == 1 && inPlace(result)) {
+    // Values that need no computing: four rows at a time, so that accumulators are loaded and stored a quarter as often.
+    const step = <usize>stride << alignof<T>();
+    block(base + r * stride, width);
+    for (let x = register(result); r + 4 <= end; r += 4, x += 4 * step) {
+      foldFourRows<T, O>(accumulators, x, step, width);
+      if (++blocks == DRAIN_EVERY) {
+        drain<T, S, O>(states, accumulators, wide);
+        blocks = 0;
+      }
+    }
+  }
+  for (; r < end; r += rows) {
     const n = min<i32>(rows, end - r) * width;
     block(base + r * stride, n);
     foldColumns<T, O>(accumulators, register(result), n);

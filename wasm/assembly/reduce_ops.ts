@@ -91,9 +91,37 @@ export function foldColumns<T, O>(into: usize, x: usize, n: i32): void {
   }
 }
 
+/** into[i] = into[i] combined with four rows `step` bytes apart. */
+export function foldFourRows<T, O>(into: usize, x: usize, step: usize, n: i32): void {
+  const op = changetype<O>(0);
+  let y = x + step;
+  let z = y + step;
+  let w = z + step;
+  let bytes = n << alignof<T>();
+  for (; bytes >= 32; bytes -= 32, into += 32, x += 32, y += 32, z += 32, w += 32) {
+    const a = op.v<T>(op.v<T>(v128.load(x), v128.load(y)), op.v<T>(v128.load(z), v128.load(w)));
+    const b = op.v<T>(op.v<T>(v128.load(x, 16), v128.load(y, 16)), op.v<T>(v128.load(z, 16), v128.load(w, 16)));
+    v128.store(into, op.v<T>(v128.load(into), a));
+    v128.store(into, op.v<T>(v128.load(into, 16), b), 16);
+  }
+  for (; bytes > 0; bytes -= sizeof<T>(), into += sizeof<T>(), x += sizeof<T>(), y += sizeof<T>(), z += sizeof<T>(), w += sizeof<T>()) {
+    const four = op.s<T>(op.s<T>(load<T>(x), load<T>(y)), op.s<T>(load<T>(z), load<T>(w)));
+    store<T>(into, op.s<T>(load<T>(into), four));
+  }
+}
+
 /** states[i] = states[i] combined with block[i], and block[i] starts anew. */
 export function drain<T, S, O>(states: usize, block: usize, n: i32): void {
   const op = changetype<O>(0);
+  if (isFloat<T>() && sizeof<T>() == 4) {
+    const fresh = v128.splat<T>(op.identity<T>());
+    for (; n >= 4; n -= 4, states += 32, block += 16) {
+      const v = v128.load(block);
+      v128.store(states, op.v<f64>(v128.load(states), f64x2.promote_low_f32x4(v)));
+      v128.store(states, op.v<f64>(v128.load(states, 16), f64x2.promote_low_f32x4(i64x2.shuffle(v, v, 1, 1))), 16);
+      v128.store(block, fresh);
+    }
+  }
   for (const end = states + (<usize>n << 3); states < end; states += 8, block += sizeof<T>()) {
     store<S>(states, op.s<S>(load<S>(states), <S>load<T>(block)));
     store<T>(block, op.identity<T>());
