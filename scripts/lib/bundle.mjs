@@ -84,14 +84,14 @@ export async function bundleLibrary() {
   say(`bundled ${entries.map(({ outfile }) => shown(outfile)).join(" and ") || "no library: ts/entry.node.ts is missing"}`);
 }
 
-/** A program that imports only `kindling`, as a user's would; it runs against dist/. */
+/** A program that imports `kindling` and packages as a user would; it runs against dist/. */
 export async function bundleExample(name) {
   const entry = at("examples", name, "main.ts");
   if (!existsSync(entry)) throw new StepError(`there is no example "${name}": examples/${name}/main.ts does not exist`);
   const outfile = at("dist/examples", `${name}.js`);
   const hash = hashFiles([...sourcesOf("examples"), ...ourScripts()]);
   if (!isFresh(`example-${name}`, hash, [outfile])) {
-    await bundle(entry, outfile, { platform: "node", external: ["node:*", "kindling"] });
+    await bundle(entry, outfile, { platform: "node", packages: "external" });
     stamp(`example-${name}`, hash);
   }
   return outfile;
