@@ -224,3 +224,42 @@ describe("values", () => {
     expect(numbers(counts!)).toEqual([1, 2]);
   });
 });
+
+describe("strided inputs give what dense ones give", () => {
+  torch.manual_seed(0);
+  const dense = torch.randn([4, 5, 6]);
+  const strided = dense.permute([2, 0, 1]).contiguous().permute([1, 2, 0]).repeat([1, 1, 2]).slice(2, 0, 6);
+  const part = torch.stack([dense, dense], 3).select(3, 1);
+  const functions: Record<string, (x: Tensor) => Tensor> = {
+    sum: (x) => x.sum([0, 2]),
+    prod: (x) => x.prod(1),
+    var: (x) => x.var([1, 2]),
+    "max indices": (x) => x.max(1).indices,
+    argmin: (x) => x.argmin(),
+    cumsum: (x) => x.cumsum(1),
+    "cummax indices": (x) => x.cummax(0).indices,
+    sort: (x) => x.sort(1).indices,
+    topk: (x) => x.topk(3, 0).values,
+    median: (x) => x.median(),
+    kthvalue: (x) => x.kthvalue(2, 1).values,
+    unique: (x) => torch.unique(x.mul(2).round()),
+    norm: (x) => x.norm(3, 1),
+    logsumexp: (x) => x.logsumexp(1),
+    matmul: (x) => x.matmul(x.mT),
+    linear: (x) => F.linear(x, x.select(0, 0), x.select(0, 1).select(1, 2)),
+    searchsorted: (x) => torch.searchsorted(x.sort(1).values.transpose(1, 2), x.transpose(1, 2)),
+    quantile: (x) => x.quantile(0.3, 1),
+    histc: (x) => torch.histc(x, 5),
+    "any over two dims": (x) => x.gt(1.5).any([0, 2]),
+  };
+  for (const [name, f] of Object.entries(functions)) {
+    test(name, () => {
+      const want = f(dense);
+      for (const x of [strided, part]) {
+        const got = f(x);
+        expect(got.shape).toEqual(want.shape);
+        close(numbers(got), numbers(want), 1e-5, name);
+      }
+    });
+  }
+});
