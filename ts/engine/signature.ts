@@ -3,6 +3,7 @@
  * point on by name in one trailing options object. Parsed once per op; types mirror it with `Args`.
  */
 
+import { NotImplementedError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 
 export interface Signature {
@@ -76,6 +77,8 @@ export function bindArguments(op: string, sig: Signature, given: readonly unknow
   if (options !== null) {
     for (const key of Object.keys(options)) {
       const at = names.indexOf(key);
+      if (at < 0 && key === "out")
+        throw new NotImplementedError(`${op}: writing into out is not supported; use the result, or copy_ it`);
       if (at < 0) throw new TypeError(`${op}(${sig.text}) got an unexpected keyword argument '${key}'`);
       if (at < taken) throw new TypeError(`${op}(${sig.text}) got multiple values for argument '${key}'`);
       bound[at] = options[key];
