@@ -1,6 +1,6 @@
 import * as torch from "kindling";
 import { nn } from "kindling";
-import { describe, expect, test } from "vitest";
+import { describe, expect, expectTypeOf, test } from "vitest";
 
 const numbers = (t: torch.Tensor): number[] => Array.from(t.data_sync() as ArrayLike<number | bigint>, Number);
 const near = (a: torch.Tensor, b: torch.Tensor): void => {
@@ -105,4 +105,36 @@ test("an encoder's layers start as copies of one layer and are then their own", 
   torch.no_grad(() => a.linear1.weight.zero_());
   expect(numbers(b.linear1.weight)).toEqual(numbers(layer.linear1.weight));
   expect(encoder(torch.randn([2, 3, 4])).shape).toEqual([2, 3, 4]);
+});
+
+test("orthogonal_ makes orthonormal rows or columns", () => {
+  for (const shape of [
+    [5, 3],
+    [3, 5],
+  ]) {
+    const w = nn.init.orthogonal_(torch.empty(shape));
+    const gram = shape[0]! > shape[1]! ? w.t().mm(w) : w.mm(w.t());
+    near(gram, torch.eye(3));
+  }
+});
+
+test("layers made from a table have their arguments as fields, and types", () => {
+  const pool = new nn.MaxPool2d(2, { stride: 1 });
+  expect([pool.kernel_size, pool.stride, pool.ceil_mode]).toEqual([2, 1, false]);
+  expectTypeOf(new nn.ReLU()(torch.ones([1]))).toEqualTypeOf<torch.Tensor>();
+  expectTypeOf(pool.ceil_mode).toEqualTypeOf<boolean>();
+  expectTypeOf(new nn.MSELoss()).parameters.toEqualTypeOf<[input: torch.Tensor, target: torch.Tensor]>();
+  expectTypeOf(new nn.LSTM(1, 2)).returns.toExtend<[torch.Tensor, [torch.Tensor, torch.Tensor]]>();
+  // @ts-expect-error no such argument
+  expect(() => new nn.MaxPool2d(2, { strides: 1 })).toThrow(TypeError);
+  // @ts-expect-error no such argument
+  expect(() => new nn.Linear(1, 2, { bais: false })).toThrow(TypeError);
+});
+
+test("weights of losses are buffers", () => {
+  const loss = new nn.CrossEntropyLoss({ weight: torch.tensor([1, 3], { dtype: torch.float32 }), reduction: "sum" });
+  expect(Object.keys(loss.state_dict())).toEqual(["weight"]);
+  const x = torch.zeros([2, 2], { requires_grad: true });
+  expect(numbers(loss(x, torch.tensor([0, 1])))[0]).toBeCloseTo(4 * Math.log(2), 5);
+  expect(numbers(new nn.MSELoss({ reduction: "none" })(torch.ones([2]), torch.zeros([2])))).toEqual([1, 1]);
 });
