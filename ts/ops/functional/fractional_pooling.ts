@@ -1,1 +1,0 @@
-/** Fractional max pooling. */
