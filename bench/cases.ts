@@ -28,7 +28,8 @@ const of =
   () => {
     const x = torch.randn(shape);
     force(x);
-    return () => torch.no_grad(() => force(f(x)));
+    // The result's memory goes back at once, as native PyTorch's does.
+    return () => torch.scope(() => torch.no_grad(() => force(f(x))));
   };
 
 function chain(backward: boolean): Run {
@@ -54,7 +55,7 @@ export const kernelSuites: Readonly<Record<string, readonly Case[]>> = {
       const [a, b] = [torch.randn([n, n]), torch.randn([n, n])];
       force(a);
       force(b);
-      return () => torch.no_grad(() => force(a.matmul(b)));
+      return () => torch.scope(() => torch.no_grad(() => force(a.matmul(b))));
     },
   })),
   elementwise: [
