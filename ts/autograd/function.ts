@@ -60,6 +60,7 @@ interface FunctionClass<A extends readonly unknown[], R> {
 }
 
 /**
+ * An op with a gradient of one's own: a class with static `forward` and `backward`.
  * ```
  * class Exp extends autograd.Function {
  *   static forward(ctx: FunctionCtx, x: Tensor) { const y = x.exp(); ctx.save_for_backward(y); return y; }
@@ -69,16 +70,11 @@ interface FunctionClass<A extends readonly unknown[], R> {
  * ```
  */
 export abstract class Function {
-  static forward(_ctx: FunctionCtx, ..._args: never[]): unknown {
-    throw new RuntimeError("You must implement the forward function for custom autograd.Function.");
-  }
-  static backward(_ctx: FunctionCtx, ..._grads: never[]): FunctionGradients {
-    throw new RuntimeError(
-      `You must implement the backward function for your custom autograd.Function (${this.name}) to use it with backward.`,
-    );
-  }
-
   static apply<A extends readonly unknown[], R extends Tensor | readonly Tensor[]>(this: FunctionClass<A, R>, ...args: A): R {
+    for (const part of ["forward", "backward"] as const) {
+      if (typeof this[part] === "function") continue;
+      throw new RuntimeError(`You must implement the ${part} function for your custom autograd.Function (${this.name}).`);
+    }
     const recording = is_grad_enabled();
     let fctx!: FunctionCtx;
     let results: readonly Tensor[] = [];

@@ -43,11 +43,12 @@ export class TensorDataset<const T extends readonly Tensor[]> extends Dataset<T>
   }
   /** @internal */
   override _collated(indices: readonly number[]): Tensor[] {
-    for (const i of indices) checkIndex("TensorDataset", i, this.length);
+    const n = this.length;
+    const rows = indices.map((i) => (checkIndex("TensorDataset", i, n), i < 0 ? i + n : i));
     const positions = new Map<unknown, Tensor>();
     return this.tensors.map((t) => {
       let at = positions.get(t.device);
-      if (at === undefined) positions.set(t.device, (at = ops.tensor([...indices], { dtype: int64, device: t.device })));
+      if (at === undefined) positions.set(t.device, (at = ops.tensor(rows, { dtype: int64, device: t.device })));
       return t.index_select(0, at);
     });
   }

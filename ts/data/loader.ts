@@ -34,7 +34,7 @@ export interface DataLoaderOptions<T, B> {
   pin_memory?: boolean;
 }
 
-/** Longest time without a turn of the event loop, on devices that do not see to it themselves. */
+/** Longest time without a turn of the event loop. */
 const TURN_MS = 50;
 
 /**
@@ -136,7 +136,7 @@ export class DataLoader<T, B = Collated<T>> implements Iterable<B>, AsyncIterabl
   /** Lets the device look for dead tensors, and the event loop turn. */
   private async turn(batch: unknown): Promise<void> {
     const device = deviceOf(batch) ?? get_default_device();
-    if (device.relieve !== undefined) return device.relieve();
+    await device.relieve?.();
     const now = performance.now();
     if (now - this.turned < TURN_MS) return;
     this.turned = now;
