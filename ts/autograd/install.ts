@@ -6,7 +6,7 @@ import { backward, type BackwardOptions } from "./backward.ts";
 declare module "../core/tensor.ts" {
   interface Tensor {
     /** Gradients of this tensor with respect to the graph's leaves, added to their `.grad`. `gradient` may be left out for scalars. */
-    backward(gradient?: Tensor | null, options?: BackwardOptions): void;
+    backward(gradient?: Tensor | BackwardOptions | null, options?: BackwardOptions): void;
     backward(options: BackwardOptions): void;
     /** Keeps `.grad` of a tensor that is not a leaf. */
     retain_grad(): void;
