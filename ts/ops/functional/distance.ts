@@ -4,7 +4,7 @@ import { broadcastShapes, normalizeDim } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, type Op } from "../../engine/define.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
-import { distances, vectorNorm } from "../norms.ts";
+import { vectorNorm } from "../norms.ts";
 import { checkFloating } from "./shared.ts";
 
 type NormalizeOp = Op<[input: Tensor, ...Args<[{ p?: number }, { dim?: number }, { eps?: number }]>], Tensor>;

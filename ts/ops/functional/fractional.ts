@@ -2,7 +2,7 @@
 
 import { int64 } from "../../core/dtype.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
-import { formatShape } from "../../core/shape.ts";
+import { formatShape, numelOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, type Op } from "../../engine/define.ts";
 import type { Args } from "../../engine/signature.ts";
@@ -80,17 +80,20 @@ function fractional<O>(op: string, n: number, always: boolean): O {
           .add(arange(kernel[d]!, { device: x.device }).reshape([1, 1, ...line(kernel[d]!, n + d)]));
         index = index === null ? at : index.mul(spatial[d]!).add(at);
       }
-      const flat = index!.reshape([batch, channels, -1]);
+      const places = numelOf(out) * numelOf(kernel);
+      const flat = index!.reshape([batch, channels, places]);
       const size = [batch, channels, ...out];
       const values = x
         .flatten(2)
         .gather(2, flat)
-        .reshape([...size, -1]);
+        .reshape([...size, numelOf(kernel)]);
       const best = values.detach().argmax(-1, true);
       const pick = (t: Tensor): Tensor => t.gather(-1, best).squeeze(-1);
       const result = pick(values);
       const unbatch = (t: Tensor): Tensor => (input.ndim === n + 1 ? t.squeeze(0) : t);
-      return always || return_indices ? [unbatch(result), unbatch(pick(flat.reshape([...size, -1])))] : unbatch(result);
+      return always || return_indices
+        ? [unbatch(result), unbatch(pick(flat.reshape([...size, numelOf(kernel)])))]
+        : unbatch(result);
     },
   );
 }

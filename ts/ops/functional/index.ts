@@ -3,6 +3,7 @@
 import { install } from "../install.ts";
 import * as activation from "./activation.ts";
 import * as attention from "./attention.ts";
+import * as bilinear from "./bilinear.ts";
 import * as conv from "./conv.ts";
 import * as ctc from "./ctc.ts";
 import * as distance from "./distance.ts";
@@ -16,6 +17,7 @@ import * as loss_margin from "./loss_margin.ts";
 import * as normalization from "./normalization.ts";
 import * as one_hot from "./one_hot.ts";
 import * as padding from "./padding.ts";
+import * as pdist from "./pdist.ts";
 import * as pooling from "./pooling.ts";
 import * as softmax from "./softmax.ts";
 import * as vision from "./vision.ts";
@@ -23,6 +25,7 @@ import * as vision from "./vision.ts";
 for (const family of [
   activation,
   attention,
+  bilinear,
   conv,
   ctc,
   distance,
@@ -36,6 +39,7 @@ for (const family of [
   normalization,
   one_hot,
   padding,
+  pdist,
   pooling,
   softmax,
   vision,
@@ -44,6 +48,7 @@ for (const family of [
 
 export * from "./activation.ts";
 export * from "./attention.ts";
+export * from "./bilinear.ts";
 export * from "./conv.ts";
 export * from "./ctc.ts";
 export * from "./distance.ts";
@@ -57,6 +62,7 @@ export * from "./loss_margin.ts";
 export * from "./normalization.ts";
 export * from "./one_hot.ts";
 export * from "./padding.ts";
+export * from "./pdist.ts";
 export * from "./pooling.ts";
-export * from "./softmax.ts";
+export { gumbel_softmax, log_softmax, softmax, softmin } from "./softmax.ts";
 export * from "./vision.ts";

@@ -65,7 +65,7 @@ function cubicTaps(n: number, out: number, scale: number, align: boolean, round:
 }
 
 /** The whole matrix [out, n] of a filter widened to the scale, as antialiasing wants it. */
-function antialiasMatrix(n: number, out: number, scale: number, align: boolean, smooth: boolean): number[][] {
+function antialiasMatrix(n: number, out: number, scale: number, smooth: boolean): number[][] {
   const wide = Math.max(scale, 1);
   const support = (smooth ? 2 : 1) * wide;
   const filter = (x: number): number => (smooth ? cubic(-0.5, x) : Math.max(1 - Math.abs(x), 0));
@@ -169,7 +169,7 @@ export const interpolate: InterpolateOp = composite(
       const to = sizes[d]!;
       const scale = scaleOf(from, to, align, factors[d]!, exactly);
       if (antialias) {
-        const matrix = tensor(antialiasMatrix(from, to, scale, align, mode === "bicubic"), { dtype: x.dtype, device: x.device });
+        const matrix = tensor(antialiasMatrix(from, to, scale, mode === "bicubic"), { dtype: x.dtype, device: x.device });
         x = x
           .transpose(d + 2, -1)
           .matmul(matrix.t())
