@@ -332,6 +332,11 @@ export function reduce_columns(params: usize, task: u32, scratch: usize): void {
     else if (lane == Lane.f64) strip<f64, f64>(base, inner, start, end, width, states);
     else if (lane == Lane.i32) strip<i32, i64>(base, inner, start, end, width, states);
     else strip<i64, i64>(base, inner, start, end, width, states);
+    if (segments > 1 && isSimple(field(Field.fold))) {
+      const result = segment * field(Field.kept) + outer * inner + column;
+      memory.copy(field(Field.firsts) + (result << 3), states, width << 3);
+      continue;
+    }
     for (let i = 0; i < width; i++) {
       const at = states + (<usize>i << 3);
       keep(outer * inner + column + i, segment, at, at + BLOCK * 8);
@@ -345,6 +350,17 @@ export function reduce_finish(params: usize, task: u32, scratch: usize): void {
   const kept = field(Field.kept);
   const first = task * BLOCK;
   const last = min<u32>(first + BLOCK, kept);
+  if (isFloating() && field(Field.fold) == Fold.sum) {
+    // The most frequent: many results at a time.
+    const bytes = (last - first) << 3;
+    memory.fill(scratch, 0, bytes);
+    for (let segment = 0; segment < field(Field.segments); segment++) {
+      const from = field(Field.firsts) + ((segment * kept + first) << 3);
+      foldColumns<f64, FoldSum>(scratch, from, last - first);
+    }
+    for (let result = first; result < last; result++) finish(result, scratch + ((result - first) << 3), scratch);
+    return;
+  }
   for (let result = first; result < last; result++) {
     if (isFloating()) mergeSegments<f64>(scratch, result);
     else mergeSegments<i64>(scratch, result);
