@@ -1,14 +1,13 @@
 /** torch.linalg: norms and products of vectors and matrices. */
 
-import { bool, Category, int64, type DType, type Scalar } from "../core/dtype.ts";
-import { LinAlgError, RuntimeError } from "../core/errors.ts";
+import { Category, int64, type DType, type Scalar } from "../core/dtype.ts";
+import { RuntimeError } from "../core/errors.ts";
 import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
-import { registry } from "./install.ts";
 import { cat } from "./joining.ts";
-import { cross as crossProduct } from "./matrix.ts";
+import { cross as crossProduct, matrix_power as power } from "./matrix.ts";
 import { matrixNormOf, normOf, vectorNormOf, type NormArgs } from "./norms.ts";
 import type { Dims } from "./reduction.ts";
 
@@ -81,30 +80,7 @@ export const matrix_power: Op<[A: Tensor, ...Args<[{ n: number }]>], Tensor> = c
   "matrix_power",
   "A, n",
   { doc: "A multiplied by itself n times, by squaring; negative n: of the inverse." },
-  (A: Tensor, n: number) => {
-    checkTensor("linalg.matrix_power", "A", A);
-    const size = A.shape.at(-1);
-    if (A.ndim < 2 || A.shape.at(-2) !== size) {
-      throw new RuntimeError(
-        `linalg.matrix_power: A must be batches of square matrices, but they have shape ${formatShape(A.shape)}`,
-      );
-    }
-    // Not an identity on its own: the result stays connected to A.
-    if (n === 0) return A.masked_fill(A.new_ones([], { dtype: bool }), 0).add(A.new_ones([size!]).diag());
-    let base = A;
-    if (n < 0) {
-      const inv = registry.get("linalg.inv") as ((a: Tensor) => Tensor) | undefined;
-      if (inv === undefined)
-        throw new LinAlgError("linalg.matrix_power: negative powers need linalg.inv, which is not there yet");
-      base = inv(A);
-    }
-    let out: Tensor | null = null;
-    for (let rest = Math.abs(n); rest > 0; rest = Math.floor(rest / 2)) {
-      if (rest % 2 === 1) out = out === null ? base : out.matmul(base);
-      if (rest > 1) base = base.matmul(base);
-    }
-    return n === 1 ? out!.clone() : out!;
-  },
+  (A: Tensor, n: number) => power(A, n),
 );
 
 export const vander: Op<[x: Tensor, options?: { N?: number | null }], Tensor> = composite(

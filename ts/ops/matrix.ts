@@ -1,11 +1,12 @@
 /** Traces, cross products, powers of matrices. */
 
-import { int64 } from "../core/dtype.ts";
-import { RuntimeError } from "../core/errors.ts";
+import { bool, int64 } from "../core/dtype.ts";
+import { NotImplementedError, RuntimeError } from "../core/errors.ts";
 import { broadcastShapes, formatShape, normalizeDim } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
+import { registry } from "./install.ts";
 import { cat } from "./joining.ts";
 
 export const trace: Op<[input: Tensor], Tensor, "method"> = composite(
@@ -43,5 +44,35 @@ export const cross: CrossOp = composite(
     return turned(a, 1)
       .mul(turned(b, 2))
       .sub(turned(a, 2).mul(turned(b, 1)));
+  },
+);
+
+export const matrix_power: Op<[input: Tensor, ...Args<[{ n: number }]>], Tensor, "method"> = composite(
+  "matrix_power",
+  "input, n",
+  { doc: "input multiplied by itself n times, by squaring; negative n: of the inverse." },
+  (input: Tensor, n: number) => {
+    checkTensor("linalg.matrix_power", "input", input);
+    const size = input.shape.at(-1);
+    if (input.ndim < 2 || input.shape.at(-2) !== size) {
+      throw new RuntimeError(
+        `linalg.matrix_power: input must be batches of square matrices, but they have shape ${formatShape(input.shape)}`,
+      );
+    }
+    // Not an identity on its own: the result stays connected to input.
+    if (n === 0) return input.masked_fill(input.new_ones([], { dtype: bool }), 0).add(input.new_ones([size!]).diag());
+    let base = input;
+    if (n < 0) {
+      const inv = registry.get("linalg.inv") as ((a: Tensor) => Tensor) | undefined;
+      if (inv === undefined)
+        throw new NotImplementedError("linalg.matrix_power: negative powers need linalg.inv, which is not there yet");
+      base = inv(input);
+    }
+    let out: Tensor | null = null;
+    for (let rest = Math.abs(n); rest > 0; rest = Math.floor(rest / 2)) {
+      if (rest % 2 === 1) out = out === null ? base : out.matmul(base);
+      if (rest > 1) base = base.matmul(base);
+    }
+    return n === 1 ? out!.clone() : out!;
   },
 );
