@@ -52,3 +52,22 @@ it("reports live memory by call site", () => {
   expect(report[0]!.site).toContain("scope.test.ts");
   expect(report[0]!.bytes).toBeGreaterThanOrEqual(2 << 20);
 });
+
+it("modules and optimizers made or stepped in a scope live on", () => {
+  const { nn, optim } = torch;
+  torch.manual_seed(0);
+  const model = torch.scope(() => new nn.Linear(4, 2));
+  const adam = new optim.Adam(model.parameters(), { lr: 0.1 });
+  const x = torch.ones([3, 4]);
+  const losses: number[] = [];
+  for (let i = 0; i < 3; i++) {
+    torch.scope(() => {
+      adam.zero_grad();
+      const loss = model(x).square().sum();
+      loss.backward();
+      adam.step();
+      losses.push(Number(loss.item_sync()));
+    });
+  }
+  expect(losses[2]!).toBeLessThan(losses[0]!);
+});

@@ -9,6 +9,7 @@ import { Tensor } from "../core/tensor.ts";
 export class Parameter extends Tensor {
   constructor(data: Tensor, requires_grad: boolean | { requires_grad?: boolean } = true) {
     super(data.dtype, data.shape, data._strides, data._offset, data._storage);
+    data._storage.kept = true;
     const wanted = typeof requires_grad === "boolean" ? requires_grad : (requires_grad.requires_grad ?? true);
     if (wanted) this.requires_grad_(true);
   }
@@ -24,6 +25,7 @@ export class Buffer extends Tensor {
 
   constructor(data: Tensor, persistent: boolean | { persistent?: boolean } = true) {
     super(data.dtype, data.shape, data._strides, data._offset, data._storage);
+    data._storage.kept = true;
     this.persistent = typeof persistent === "boolean" ? persistent : (persistent.persistent ?? true);
   }
 }
@@ -45,5 +47,6 @@ export function setData(t: Tensor, value: Tensor): void {
   target._strides = value._strides;
   target._offset = value._offset;
   target._storage = value._storage;
+  value._storage.kept = true;
   t._accumulator = null; // it knew the old dtype
 }

@@ -3,6 +3,7 @@
 import { ValueError } from "../core/errors.ts";
 import { enable_grad, setGradEnabled } from "../core/grad_mode.ts";
 import { Tensor } from "../core/tensor.ts";
+import { keep } from "../engine/memory.ts";
 import { bindArguments, describe, type Signature } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
 
@@ -149,7 +150,7 @@ export abstract class Optimizer {
   /** @internal What is remembered of `p`, made by `create` at first. */
   protected stateOf<S extends object>(p: Tensor, create: () => S): S {
     let state = this.state.get(p);
-    if (state === undefined) this.state.set(p, (state = create() as ParamState));
+    if (state === undefined) this.state.set(p, (state = keep(create()) as ParamState));
     return state as S;
   }
 
