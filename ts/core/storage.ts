@@ -50,6 +50,14 @@ export class Storage {
     return this.buffer!;
   }
 
+  /** Takes the memory of a storage that nobody else will use again. */
+  takeOver(other: Storage): void {
+    this.buffer = other.materialize();
+    this.pending = null;
+    other.buffer = null;
+    other.pending = new Disposed();
+  }
+
   /** Gives the memory back now. Any later use is an error. */
   dispose(): void {
     if (this.pending instanceof Disposed) return;

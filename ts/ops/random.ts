@@ -407,7 +407,7 @@ function redraw(
   const storage = self._storage;
   storage.materialize();
   storage.version++;
-  storage.buffer = fresh()._storage.buffer;
+  storage.takeOver(fresh()._storage);
   return self;
 }
 
