@@ -1,5 +1,6 @@
 /** `torch.optim`. */
 
+export { Adafactor } from "./adafactor.ts";
 export { Adam, AdamW, type AdamOptions } from "./adam.ts";
 export * as lr_scheduler from "./lr_scheduler.ts";
 export { Adadelta, Adagrad, Adamax, ASGD, NAdam, RAdam, RMSprop, Rprop } from "./more.ts";

@@ -6,7 +6,8 @@ import * as ops from "../ops/index.ts";
 import { checkBetas, checkOption, Optimizer, optimizerArguments, type ParamGroup, type ParamsInput } from "./optimizer.ts";
 import { effectiveGradient, refuseDifferentiable } from "./sgd.ts";
 
-interface Common {
+/** @internal */
+export interface Common {
   lr: number;
   weight_decay: number;
   maximize: boolean;
@@ -14,11 +15,14 @@ interface Common {
   differentiable: boolean;
 }
 type Betas = readonly [number, number];
-type Given<O> = [params: ParamsInput, options?: Partial<O>] | [params: ParamsInput, lr: number, options?: Partial<Omit<O, "lr">>];
-type State = Record<string, Tensor> & { step: number };
+/** @internal */
+export type Given<O> =
+  [params: ParamsInput, options?: Partial<O>] | [params: ParamsInput, lr: number, options?: Partial<Omit<O, "lr">>];
+/** @internal */
+export type State = Record<string, Tensor> & { step: number };
 
-/** One parameter at a time. */
-abstract class PlainOptimizer<O extends Common> extends Optimizer {
+/** @internal One parameter at a time. */
+export abstract class PlainOptimizer<O extends Common> extends Optimizer {
   constructor(name: string, signature: string, given: readonly unknown[]) {
     const [params, defaults] = optimizerArguments<O>(name, parseSignature(`params, ${signature}`), given);
     checkOption(defaults.lr >= 0, "learning rate", defaults.lr);
@@ -31,7 +35,11 @@ abstract class PlainOptimizer<O extends Common> extends Optimizer {
   }
 
   protected abstract start(p: Tensor, group: O): object;
-  protected abstract update(p: Tensor, grad: Tensor, state: State, group: O): void;
+  protected abstract update(p: Tensor, grad: Tensor, state: State, group: O, before: Tensor | null): void;
+  /** What the update wants to know of the parameter before it decays. */
+  protected measure(_p: Tensor, _group: O): Tensor | null {
+    return null;
+  }
   /** Whether the parameters themselves decay. */
   protected decoupled(_group: O): boolean {
     return false;
@@ -42,9 +50,11 @@ abstract class PlainOptimizer<O extends Common> extends Optimizer {
     for (const p of params) {
       const state = this.stateOf<State>(p, () => ({ step: 0, ...this.start(p, o) }) as unknown as State);
       state.step++;
+      const before = this.measure(p, o);
+      before?._storage.materialize();
       const decoupled = this.decoupled(o);
       if (decoupled) p.mul_(1 - o.lr * o.weight_decay);
-      this.update(p, effectiveGradient(p, o.maximize, decoupled ? 0 : (o.weight_decay ?? 0)), state, o);
+      this.update(p, effectiveGradient(p, o.maximize, decoupled ? 0 : (o.weight_decay ?? 0)), state, o, before);
     }
   }
 }

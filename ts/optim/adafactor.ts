@@ -1,0 +1,60 @@
+/** Adafactor. */
+
+import { float16, bfloat16, float64, type DType } from "../core/dtype.ts";
+import type { Tensor } from "../core/tensor.ts";
+import * as ops from "../ops/index.ts";
+import { PlainOptimizer, type Common, type Given, type State } from "./more.ts";
+
+export interface AdafactorOptions extends Omit<Common, "differentiable"> {
+  beta2_decay: number;
+  eps: readonly [number | null, number];
+  d: number;
+}
+
+function epsilon(dtype: DType): number {
+  if (dtype === float64) return 2 ** -52;
+  if (dtype === float16) return 2 ** -10;
+  return dtype === bfloat16 ? 2 ** -7 : 2 ** -23;
+}
+
+/** Adam with little state: of a matrix it keeps the mean squares of rows and columns only. */
+export class Adafactor extends PlainOptimizer<AdafactorOptions & Common> {
+  constructor(...args: Given<AdafactorOptions>) {
+    const own = "beta2_decay=-0.8, eps=[null, 0.001], d=1, weight_decay=0";
+    super("Adafactor", `lr=0.01, ${own}, *, foreach=None, maximize=False`, args);
+  }
+  protected start(p: Tensor): object {
+    if (p.ndim <= 1) return { variance: ops.zeros_like(p) };
+    const [rows, columns] = [[...p.shape], [...p.shape]];
+    rows[p.ndim - 1] = 1;
+    columns[p.ndim - 2] = 1;
+    return { row_var: p.new_zeros(rows), col_var: p.new_zeros(columns) };
+  }
+  protected override decoupled(group: AdafactorOptions): boolean {
+    return group.weight_decay !== 0;
+  }
+  // The step's length depends on the parameter before its decay.
+  protected override measure(p: Tensor, { eps }: AdafactorOptions): Tensor {
+    return rms(p).clamp(eps[1]);
+  }
+  protected update(p: Tensor, grad: Tensor, state: State, options: AdafactorOptions, size: Tensor | null): void {
+    const { lr, beta2_decay, eps, d } = options;
+    const weight = state.step ** beta2_decay;
+    const eps1 = eps[0] ?? epsilon(p.dtype);
+    let square: Tensor;
+    if (grad.ndim > 1) {
+      const squares = grad.mul(grad);
+      state.row_var!.lerp_(squares.mean(-1, true), weight);
+      state.col_var!.lerp_(squares.mean(-2, true), weight);
+      square = state.row_var!.mul(state.col_var!).div(state.row_var!.mean(-2, true).clamp(eps1));
+    } else square = state.variance!.lerp_(grad.mul(grad), weight);
+    const update = square
+      .clamp(eps1 * eps1)
+      .rsqrt()
+      .mul(grad);
+    const longest = rms(update).div(d).clamp(1);
+    p.sub_(update.mul(size!.mul(Math.min(lr, 1 / Math.sqrt(state.step))).div(longest)));
+  }
+}
+
+const rms = (t: Tensor): Tensor => t.mul(t).mean().sqrt();
