@@ -201,7 +201,7 @@ export abstract class Optimizer {
     const state = new Map<Tensor, ParamState>();
     for (const [number, values] of Object.entries(state_dict.state)) {
       const p = byNumber.get(Number(number));
-      if (p !== undefined) state.set(p, restored(p, values));
+      if (p !== undefined) state.set(p, keep(restored(p, values)));
     }
     this.state.clear();
     for (const [p, values] of state) this.state.set(p, values);

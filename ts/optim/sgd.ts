@@ -2,6 +2,7 @@
 
 import { NotImplementedError, ValueError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
+import { keep } from "../engine/memory.ts";
 import { parseSignature, type Args } from "../engine/signature.ts";
 import { fits, fusedStep, type Slot } from "./fused.ts";
 import { checkOption, Optimizer, optimizerArguments, type ParamGroup, type ParamsInput } from "./optimizer.ts";
@@ -76,7 +77,7 @@ export class SGD extends Optimizer {
       const buffer = state.momentum_buffer ?? param.grad!.new_zeros(param.shape, { dtype: param.dtype });
       const slot: Slot = { param, state: [buffer], step: first ? 1 : 2 };
       if (group.fused !== false && fits(slot)) {
-        state.momentum_buffer = buffer;
+        state.momentum_buffer = keep(buffer);
         slots.push(slot);
       } else this.update(group, param, state);
     }
@@ -89,7 +90,7 @@ export class SGD extends Optimizer {
     const { lr, momentum, dampening, weight_decay, nesterov, maximize } = group;
     let grad = effectiveGradient(p, maximize, weight_decay);
     if (state !== null) {
-      if (state.momentum_buffer === null) state.momentum_buffer = grad.detach().clone();
+      if (state.momentum_buffer === null) state.momentum_buffer = keep(grad.detach().clone());
       else state.momentum_buffer.mul_(momentum).add_(grad, { alpha: 1 - dampening });
       grad = nesterov ? grad.add(state.momentum_buffer, { alpha: momentum }) : state.momentum_buffer;
     }
