@@ -185,12 +185,16 @@ function unscaled(a: f64, y: f64): f64 {
 
 /** PyTorch's float32 I0 and I1 overflow together with e^x; what is built on them (the Kaiser window) counts on it. */
 const EXP_OVERFLOW: f64 = 88.722839;
+@inline function overflows(x: f64): bool {
+  const a = abs<f64>(x);
+  return a > EXP_OVERFLOW && a < Infinity; // at infinity the formula itself gives PyTorch's NaN
+}
 
 @final export class I0Float {
-  @inline s<T>(x: f64): f64 { return abs<f64>(x) > EXP_OVERFLOW ? Infinity : unscaled(abs<f64>(x), i0e64(x)); }
+  @inline s<T>(x: f64): f64 { return overflows(x) ? Infinity : unscaled(abs<f64>(x), i0e64(x)); }
 }
 @final export class I1Float {
-  @inline s<T>(x: f64): f64 { return abs<f64>(x) > EXP_OVERFLOW ? copysign<f64>(Infinity, x) : unscaled(abs<f64>(x), i1e64(x)); }
+  @inline s<T>(x: f64): f64 { return overflows(x) ? copysign<f64>(Infinity, x) : unscaled(abs<f64>(x), i1e64(x)); }
 }
 @final export class I0 {
   @inline s<T>(x: f64): f64 { return unscaled(abs<f64>(x), i0e64(x)); }
