@@ -4,9 +4,9 @@ import { float32, int64 } from "../../core/dtype.ts";
 import { NotImplementedError, RuntimeError, ValueError } from "../../core/errors.ts";
 import { formatShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { composite, defineOp, type Op } from "../../engine/define.ts";
+import { composite, type Op } from "../../engine/define.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
-import { filled, tensor } from "../creation.ts";
+import { tensor } from "../creation.ts";
 import { adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d } from "./pooling.ts";
 
 /** Positions and weights of one tap for every output index. */
@@ -90,58 +90,6 @@ function applyTaps(x: Tensor, dim: number, taps: readonly Tap[]): Tensor {
     })
     .reduce((a, b) => a.add(b));
 }
-
-/** Taps of the adjoint: per input element, the outputs that read it. Null where some element is read too often or not at all. */
-function adjointTaps(taps: readonly Tap[], n: number, most: number): Tap[] | null {
-  const readers: [number, number][][] = Array.from({ length: n }, () => []);
-  for (const { index, weight } of taps) {
-    index.forEach((i, o) => {
-      const w = weight === null ? 1 : weight[o]!;
-      if (w !== 0) readers[i]!.push([o, w]);
-    });
-  }
-  const count = readers.reduce((c, r) => Math.max(c, r.length), 0);
-  if (count > most || readers.some((r) => r.length === 0)) return null;
-  const plain = readers.every((r) => r.length === count && r.every(([, w]) => w === 1));
-  return Array.from({ length: count }, (_, k) => ({
-    index: readers.map((r) => (r[k] ?? r[0]!)[0]),
-    weight: plain ? null : readers.map((r) => r[k]?.[1] ?? 0),
-  }));
-}
-
-type Resample = Op<[input: Tensor, dim: number, taps: () => readonly Tap[]], Tensor>;
-
-interface ResampleState {
-  readonly dim: number;
-  readonly taps: () => readonly Tap[];
-  readonly shape: readonly number[];
-}
-
-/** The gradient gathers as well: adding to places that repeat costs several times as much. */
-const resample: Resample = defineOp("interpolate", "input, dim, taps", {
-  doc: "One dimension's weighted sum of selections.",
-  method: false,
-  forward(ctx, input: Tensor, dim: number, taps: () => readonly Tap[]) {
-    ctx.state = { dim, taps, shape: input.shape } satisfies ResampleState;
-    return applyTaps(input, dim, taps());
-  },
-  backward(ctx, g: Tensor) {
-    const { dim, taps, shape } = ctx.state as ResampleState;
-    const { device, dtype } = g;
-    const back = adjointTaps(taps(), shape[dim]!, 24);
-    if (back !== null) return [resample(g, dim, () => back)];
-    const line = shape.map((_, d) => (d === dim ? -1 : 1));
-    return [
-      taps().reduce(
-        (sum, { index, weight }) => {
-          const part = weight === null ? g : g.mul(tensor(weight, { dtype, device }).reshape(line));
-          return sum.index_add(dim, tensor(index, { dtype: int64, device }), part);
-        },
-        filled(shape, 0, dtype, device),
-      ),
-    ];
-  },
-});
 
 const DIMS: Readonly<Record<string, number>> = { linear: 1, bilinear: 2, bicubic: 2, trilinear: 3 };
 const AREA = [adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d];
@@ -227,11 +175,10 @@ export const interpolate: InterpolateOp = composite(
           .matmul(matrix.t())
           .transpose(d + 2, -1);
       } else if (mode === "nearest" || mode === "nearest-exact") {
-        const taps = nearestTaps(from, to, scale, mode === "nearest-exact", exactly);
-        x = resample(x, d + 2, () => taps);
+        x = applyTaps(x, d + 2, nearestTaps(from, to, scale, mode === "nearest-exact", exactly));
       } else {
-        const taps = (mode === "bicubic" ? cubicTaps : linearTaps)(from, to, scale, align, exactly);
-        x = resample(x, d + 2, () => taps);
+        const taps = mode === "bicubic" ? cubicTaps : linearTaps;
+        x = applyTaps(x, d + 2, taps(from, to, scale, align, exactly));
       }
     }
     return narrow && !plain ? x.to(input.dtype) : x;
