@@ -33,6 +33,10 @@ export class DType {
   toString(): string {
     return `torch.${this.name}`;
   }
+  /** What Node's console shows. */
+  [Symbol.for("nodejs.util.inspect.custom")](): string {
+    return this.toString();
+  }
 
   /** @internal Only this file makes data types. */
   static of(name: DTypeName, itemsize: number, category: Category, signed: boolean, compute: ComputeType, code: number): DType {
