@@ -87,7 +87,7 @@ export function expBlock(d: usize, a: usize, n: i32): void {
   if (left > 0) vector1<f32, Exp>(d, a, left);
 }
 
-/** The normal distribution's cdf, to an absolute error of 2e-7: a rational approximation (the clamp makes its ends exact). */
+/** The normal distribution's cdf, to an absolute error of 2e-7: a rational approximation; exactly 0 where the cdf is below that. */
 @inline function cdf(x: v128): v128 {
   const y = f32x4.pmax(f32x4.pmin(x, c(5.5)), c(-5.5));
   const z = f32x4.mul(y, y);
@@ -101,7 +101,8 @@ export function expBlock(d: usize, a: usize, n: i32): void {
   q = fma(q, z, c(-0.000420706754));
   q = fma(q, z, c(-0.00368666463));
   q = fma(q, z, c(-0.0142647391));
-  return f32x4.pmax(f32x4.pmin(f32x4.add(f32x4.div(f32x4.mul(p, y), q), c(0.5)), c(1)), c(0));
+  p = f32x4.pmax(f32x4.pmin(f32x4.add(f32x4.div(f32x4.mul(p, y), q), c(0.5)), c(1)), c(0));
+  return v128.and(p, f32x4.gt(x, c(-5.5)));
 }
 
 @final export class Gelu {
@@ -214,10 +215,11 @@ export function geluBlock(d: usize, a: usize, n: i32): void {
     p1 = f32x4.pmax(f32x4.pmin(p1, k), l);
     p2 = f32x4.pmax(f32x4.pmin(p2, k), l);
     p3 = f32x4.pmax(f32x4.pmin(p3, k), l);
-    v128.store(d, f32x4.mul(x0, p0));
-    v128.store(d, f32x4.mul(x1, p1), 16);
-    v128.store(d, f32x4.mul(x2, p2), 32);
-    v128.store(d, f32x4.mul(x3, p3), 48);
+    k = c(-5.5);
+    v128.store(d, f32x4.mul(x0, v128.and(p0, f32x4.gt(x0, k))));
+    v128.store(d, f32x4.mul(x1, v128.and(p1, f32x4.gt(x1, k))), 16);
+    v128.store(d, f32x4.mul(x2, v128.and(p2, f32x4.gt(x2, k))), 32);
+    v128.store(d, f32x4.mul(x3, v128.and(p3, f32x4.gt(x3, k))), 48);
   }
   if (left > 0) vector1<f32, Gelu>(d, a, left);
 }
