@@ -18,17 +18,32 @@ function recorded(name: string, input: Tensor, out: Tensor): Tensor {
 
 type CloneOp = Op<[input: Tensor, ...Args<[], { memory_format?: null }>], Tensor, "method">;
 
-export const clone: CloneOp = composite("clone", "input, *, memory_format=None", {
-  doc: "A copy with memory of its own.",
-}, (input: Tensor) => recorded("Clone", input, copyOf(input, input.dtype)));
+export const clone: CloneOp = composite(
+  "clone",
+  "input, *, memory_format=None",
+  {
+    doc: "A copy with memory of its own.",
+  },
+  (input: Tensor) => recorded("Clone", input, copyOf(input, input.dtype)),
+);
 
-export const contiguous: CloneOp = composite("contiguous", "input, *, memory_format=None", {
-  doc: "Itself when dense in row-major order, else a dense copy.",
-}, (input: Tensor) => (input.is_contiguous() ? input : clone(input)));
+export const contiguous: CloneOp = composite(
+  "contiguous",
+  "input, *, memory_format=None",
+  {
+    doc: "Itself when dense in row-major order, else a dense copy.",
+  },
+  (input: Tensor) => (input.is_contiguous() ? input : clone(input)),
+);
 
-export const detach: Op<[input: Tensor], Tensor, "method"> = composite("detach", "input", {
-  doc: "The same memory outside the graph.",
-}, (input: Tensor) => alias(input, input.shape, input._strides, input._offset));
+export const detach: Op<[input: Tensor], Tensor, "method"> = composite(
+  "detach",
+  "input",
+  {
+    doc: "The same memory outside the graph.",
+  },
+  (input: Tensor) => alias(input, input.shape, input._strides, input._offset),
+);
 
 type ToArgs =
   | Args<[{ dtype?: DType | null }], { device?: Device | string | null; copy?: boolean; non_blocking?: boolean }>
@@ -75,7 +90,9 @@ function moved(t: Tensor, device: Device): Tensor {
 function readBytes(t: Tensor): Uint8Array {
   const { device } = t;
   if (device.readSync === undefined) {
-    throw new RuntimeError(`reading values from ${device.type} is asynchronous: use "await t.item()", "await t.tolist()" or "await t.data()"`);
+    throw new RuntimeError(
+      `reading values from ${device.type} is asynchronous: use "await t.item()", "await t.tolist()" or "await t.data()"`,
+    );
   }
   if (t.numel() === 0) return new Uint8Array(0);
   const { _offset, dtype, _storage } = dense(t);
@@ -140,4 +157,3 @@ Object.assign(Tensor.prototype, {
     return nested(this.shape, this.dtype, this.data_sync());
   },
 });
-

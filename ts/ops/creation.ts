@@ -110,7 +110,7 @@ export const tensor: TensorFn = composite(
     } else {
       const { shape, values, dtype: inferred } = flatten(data);
       // JavaScript cannot write 2.0: whole numbers that are to require grad are meant as floats.
-    const type = dtype ?? (requires_grad && inferred === int64 ? get_default_dtype() : inferred);
+      const type = dtype ?? (requires_grad && inferred === int64 ? get_default_dtype() : inferred);
       out = fromBytes(encode(type, values), shape, type, place(device));
     }
     return requires_grad ? out.requires_grad_() : out;

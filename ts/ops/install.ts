@@ -20,7 +20,7 @@ export function install(module: Readonly<Record<string, unknown>>, namespace = "
   }
 }
 
-function define(name: string, fn: ((...args: never[]) => unknown)): void {
+function define(name: string, fn: (...args: never[]) => unknown): void {
   const call = fn as (...args: unknown[]) => unknown;
   Object.defineProperty(Tensor.prototype, name, {
     value: function (this: Tensor, ...args: unknown[]) {

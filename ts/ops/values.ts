@@ -4,14 +4,7 @@ import { bool, FloatScalar, int64, type DType, type Scalar } from "../core/dtype
 import { ValueError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 
-export type TypedArray =
-  | Float32Array
-  | Float64Array
-  | Int32Array
-  | Int16Array
-  | Int8Array
-  | Uint8Array
-  | BigInt64Array;
+export type TypedArray = Float32Array | Float64Array | Int32Array | Int16Array | Int8Array | Uint8Array | BigInt64Array;
 
 export type NestedNumbers = number | bigint | boolean | NestedNumbers[];
 /** What `torch.tensor` takes. */
