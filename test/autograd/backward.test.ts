@@ -224,3 +224,28 @@ describe("hooks and modes", () => {
     expect(gradOf(x)).toEqual([4, 8]);
   });
 });
+
+it("gradients that somebody has seen outlive zero_grad and the walk", () => {
+  const w = torch.ones([40, 40]).requires_grad_();
+  const optimizer = new torch.optim.SGD([w], { lr: 0 });
+  const seen: Tensor[] = [];
+  for (let i = 0; i < 3; i++) {
+    optimizer.zero_grad();
+    const y = w.mm(w);
+    if (i === 1) y.register_hook((g) => void seen.push(g));
+    y.relu().mul(2).sum().backward();
+    optimizer.step();
+    if (i === 0) seen.push(w.grad!);
+  }
+  optimizer.zero_grad();
+  expect(w.grad).toBeNull();
+  expect(seen.map((g) => g.sum().item_sync())).toEqual([2 * 2 * 40 ** 3, 2 * 40 ** 2]);
+});
+
+it("gradients that nobody has seen are free at zero_grad", () => {
+  const w = torch.ones([400, 400]).requires_grad_();
+  w.mm(w).sum().backward();
+  const storage = w._grad!._storage;
+  new torch.optim.SGD([w]).zero_grad();
+  expect(storage.buffer).toBeNull();
+});

@@ -25,22 +25,26 @@ class AccumulateGrad implements GraphNode {
     this.outputs = [{ shape: leaf.shape, dtype: leaf.dtype, device: leaf.device }];
   }
   apply(grads: readonly (Tensor | null)[]): readonly never[] {
-    accumulate(this.leaf, grads[0]!, this.fresh);
+    accumulate(this.leaf, grads[0]!, this.fresh && this.hooks === null);
     return [];
   }
   release(): void {}
 }
 
 function accumulate(t: Tensor, g: Tensor, fresh = false): void {
-  if (t.grad === null) {
+  if (t._grad === null) {
     // A copy unless it is fresh: the same gradient may have gone to others too, and users write to .grad in place.
     if (is_grad_enabled()) t.grad = g.clone();
-    else t.grad = fresh && g._isWhole() ? g.detach() : g.detach().clone();
-  } else if (is_grad_enabled()) t.grad = t.grad.add(g);
-  else t.grad.add_(g);
+    else {
+      t.grad = fresh && g._isWhole() ? g.detach() : g.detach().clone();
+      t._ownsGrad = true;
+    }
+  } else if (is_grad_enabled()) t.grad = t._grad.add(g);
+  else t._grad.add_(g);
   // So that the graph's tensors can be let go.
-  t.grad._storage.materialize();
-  t.grad._storage.kept = true;
+  const storage = t._grad!._storage;
+  storage.materialize();
+  storage.kept = true;
 }
 
 graph.accumulator = (leaf) => new AccumulateGrad(leaf);
@@ -75,9 +79,11 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
   const found: (Tensor | null)[] = inputs === null ? [] : inputs.map(() => null);
   const pending = new Map<GraphNode, (Tensor | null)[]>();
   const queue = new NodeQueue();
+  /** Memory of gradients on their way that nobody but this walk has: free once the node they go to has run. */
+  const owned = new Set<Storage>();
 
-  /** `alone`: no other gradient of the same node shares its memory; `since`: storages of this number or later are its own. */
-  const send = (edge: Edge, grad: Tensor, from: string, alone: boolean, since: number): void => {
+  /** `own`: nobody else has the memory of `grad`. */
+  const send = (edge: Edge, grad: Tensor, from: string, own: boolean): void => {
     const { node, output } = edge;
     if (wanted !== null && !wanted.has(node)) return;
     const g = conform(grad, node.outputs[output]!, from);
@@ -88,10 +94,12 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
     }
     const sum = slots[output]!;
     slots[output] = sum === null ? g : sum.add(g);
-    if (node instanceof AccumulateGrad) node.fresh = sum === null ? alone && g._storage.serial >= since : true;
+    const fresh = sum !== null || own;
+    if (node instanceof AccumulateGrad) node.fresh = fresh;
+    else if (fresh && !options.create_graph) owned.add(slots[output]._storage);
   };
 
-  roots.forEach((r, i) => send(r, grads[i]!, "backward", false, 0));
+  roots.forEach((r, i) => send(r, grads[i]!, "backward", false));
   for (let node = queue.pop(); node !== null; node = queue.pop()) {
     const slots = pending.get(node)!;
     pending.delete(node);
@@ -111,12 +119,19 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
       throw error;
     }
     if (node.trace !== undefined) checkFinite(node, results);
+    // What hooks and code of the user's have seen may live on.
+    const seen = node.foreign === true || node.hooks !== null || inputs !== null;
+    const spent: Storage[] = [];
+    for (const g of slots) if (g !== null && owned.delete(g._storage) && !seen) spent.push(g._storage);
     for (let i = 0; i < node.edges.length; i++) {
       const g = results[i];
       const edge = node.edges[i]!;
-      if (edge !== null && g !== null && g !== undefined) send(edge, g, node.name, !sharesStorage(results, i), since);
+      if (edge === null || g === null || g === undefined) continue;
+      const made = g._storage.serial >= since || spent.includes(g._storage);
+      send(edge, g, node.name, made && !seen && !sharesStorage(results, i));
     }
     if (!options.retain_graph) node.release();
+    for (const storage of spent) if (!results.some((r) => r?._storage === storage)) storage.disposeUnread();
   }
   return found;
 }

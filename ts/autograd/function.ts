@@ -107,6 +107,7 @@ export abstract class Function {
     };
 
     const outputs = callPrimitive(this.name, args, forward, backward);
+    for (const { _gradFn } of outputs) if (_gradFn !== null) _gradFn.foreign = true;
     const metas = outputs.map(({ shape, dtype, device }) => ({ shape, options: { dtype, device } }));
     const final = outputs.map((out, i) => {
       if (fctx._nonDifferentiable.has(results[i]!)) out._gradFn = null;

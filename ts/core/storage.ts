@@ -58,6 +58,11 @@ export class Storage {
     other.pending = new Disposed();
   }
 
+  /** Gives the memory back unless something pending still reads it. For owners that know of no other holder. */
+  disposeUnread(): void {
+    if (this.buffer?.readers === 0) this.dispose();
+  }
+
   /** Gives the memory back now. Any later use is an error. */
   dispose(): void {
     if (this.pending instanceof Disposed) return;

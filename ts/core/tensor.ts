@@ -41,6 +41,8 @@ export interface GraphNode {
   savedTensors?(): readonly (Tensor | null)[];
   /** Hooks on the gradients of its outputs. */
   hooks: Map<number, Map<number, TensorHook>> | null;
+  /** Runs code of the user's, which may keep the gradients it sees. */
+  foreign?: boolean;
   /** Where the forward op was called (anomaly mode). */
   trace?: string;
 }
@@ -55,8 +57,10 @@ export interface ViewOf {
 let nextHook = 0;
 
 export class Tensor {
-  /** The gradient, after `backward()`; accumulates. */
-  grad: Tensor | null = null;
+  /** @internal The gradient, for readers that neither keep nor hand it on: reading `grad` gives up `_ownsGrad`. */
+  _grad: Tensor | null = null;
+  /** @internal Nobody else has, or can come by, the memory of `_grad`. */
+  _ownsGrad = false;
   /** @internal Set for leaves only; results require grad because they have a gradFn. */
   _leafRequiresGrad = false;
   /** @internal */
@@ -90,6 +94,21 @@ export class Tensor {
   }
   /** @internal Replaced only by `set_data`-like ops. */
   _storage: Storage;
+
+  /** The gradient, after `backward()`; accumulates. */
+  get grad(): Tensor | null {
+    this._ownsGrad = false;
+    return this._grad;
+  }
+  set grad(grad: Tensor | null) {
+    this._ownsGrad = false;
+    this._grad = grad;
+  }
+  /** @internal Clears the gradient. Memory that nobody else has seen is free at once: the next step finds it warm in the caches. */
+  _dropGrad(): void {
+    if (this._ownsGrad) this._grad!._storage.disposeUnread();
+    this.grad = null;
+  }
 
   get device(): Device {
     return this._storage.device;

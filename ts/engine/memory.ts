@@ -81,7 +81,7 @@ export function keep<T>(value: T): T {
 function reach(value: unknown, found: Set<Storage>, nodes: Set<GraphNode>): void {
   if (value instanceof Tensor) {
     found.add(value._storage);
-    if (value.grad !== null) found.add(value.grad._storage);
+    if (value._grad !== null) found.add(value._grad._storage);
     reachGraph(value.grad_fn, found, nodes);
   } else if (Array.isArray(value) || value instanceof Set) for (const v of value) reach(v, found, nodes);
   else if (value instanceof Map) for (const v of value.values()) reach(v, found, nodes);

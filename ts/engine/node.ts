@@ -140,6 +140,7 @@ export class OpNode implements GraphNode {
   edges: readonly (Edge | null)[];
   hooks: Map<number, Map<number, TensorHook>> | null = null;
   trace?: string;
+  foreign?: boolean;
 
   constructor(
     readonly name: string,

@@ -105,5 +105,6 @@ function identity(name: string, values: readonly unknown[], backward: (grads: Gr
   const through = new Map(tensors.map((t) => [t, alias(t, t.shape, t._strides, t._offset)]));
   const inputs = [...through.keys()];
   record(name, inputs, [...through.values()], backward, null);
+  for (const { _gradFn } of through.values()) if (_gradFn !== null) _gradFn.foreign = true;
   return values.map((v) => (v instanceof Tensor ? (through.get(v) ?? v) : v));
 }

@@ -175,7 +175,7 @@ export class Module {
   zero_grad(set_to_none: boolean | { set_to_none?: boolean } = true): void {
     const drop = typeof set_to_none === "boolean" ? set_to_none : (set_to_none.set_to_none ?? true);
     for (const p of this.parameters()) {
-      if (drop || p.grad === null) p.grad = null;
+      if (drop || p._grad === null) p._dropGrad();
       else p.grad = no_grad(() => p.grad!.detach().zero_());
     }
   }

@@ -17,7 +17,7 @@ export interface Slot {
 
 /** Whether the kernel can update these in place. */
 export function fits({ param, state }: Slot): boolean {
-  const { grad } = param;
+  const grad = param._grad;
   return (
     param.dtype.is_floating_point &&
     grad!.dtype === param.dtype &&
@@ -33,7 +33,7 @@ export function fusedStep(op: OptimizerSpec["op"], slots: readonly Slot[], setti
   for (const { dtype, step, members } of launches(slots)) {
     // Gradients first: one that is still pending may read the very memory that is written next.
     const grads = members.map(({ param }) => {
-      const g = contiguous(param.grad!);
+      const g = contiguous(param._grad!);
       g._storage.materialize();
       return g;
     });

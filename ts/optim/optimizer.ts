@@ -108,9 +108,9 @@ export abstract class Optimizer {
   zero_grad({ set_to_none = true }: { set_to_none?: boolean } = {}): void {
     for (const { params } of this.param_groups) {
       for (const p of params) {
-        if (p.grad === null) continue;
-        if (set_to_none) p.grad = null;
-        else {
+        if (p._grad === null) continue;
+        if (set_to_none) p._dropGrad();
+        else if (p.grad !== null) {
           p.grad = p.grad.detach();
           p.grad.zero_();
         }
@@ -133,7 +133,7 @@ export abstract class Optimizer {
     const previous = setGradEnabled(false);
     try {
       for (const group of this.param_groups) {
-        const params = group.params.filter((p) => p.grad !== null);
+        const params = group.params.filter((p) => p._grad !== null);
         if (params.length > 0) this.updateGroup(group, params);
       }
     } finally {
