@@ -29,11 +29,13 @@ struct Epilogue {
   const T* bias_column;  // one value per column, or null
   bool first;            // the first block of k
   bool plain;            // this block only stores or only adds
+  bool biased = false;   // this block stores, with a bias per column
 
   // Called before each block of k.
   void begin(bool is_first) {
     first = is_first;
     plain = alpha == T(1) && (!first || (beta == T(0) && !bias_row && !bias_column));
+    biased = first && alpha == T(1) && beta == T(0) && !bias_row && bias_column;
   }
 };
 
@@ -56,12 +58,21 @@ NOINLINE void finish_tile(const T* tile, uint32_t width, uint32_t rows, uint32_t
 }
 
 // Writes an R x NV tile of registers to C, of which `columns` columns exist. Whole tiles that only store or only add
-// go straight to C; bias, alpha, beta and the ragged right edge go through memory.
+// go straight to C, also with a bias per column; all else and the ragged right edge go through memory.
 template <class T, uint32_t R, uint32_t NV>
 INLINE void store_tile(const v128_t (&acc)[R][NV], T* c, uint32_t ldc, uint32_t columns, const Epilogue<T>& e,
                        uint32_t row, uint32_t column) {
   using S = Simd<T>;
   constexpr uint32_t L = S::lanes;
+  if (columns == NV * L && e.biased) {
+#pragma unroll
+    for (uint32_t j = 0; j < NV; j++) {
+      const v128_t bias = wasm_v128_load(e.bias_column + column + j * L);
+#pragma unroll
+      for (uint32_t i = 0; i < R; i++) wasm_v128_store(c + i * ldc + j * L, S::add(acc[i][j], bias));
+    }
+    return;
+  }
   if (columns < NV * L || !e.plain) {
     T tile[R * NV * L];
 #pragma unroll
