@@ -15,6 +15,41 @@ import { vector1 } from "./block_loops";
   return f32x4.sub(add, f32x4.mul(a, b));
 }
 
+/**
+ * Constants of the block functions below, four times each: a load from memory is one instruction where a vector literal is four.
+ * held(i) is the i-th.
+ */
+const HELD: usize = memory.data<f32>([
+  1.44269504, 1.44269504, 1.44269504, 1.44269504, // 0
+  12582912.0, 12582912.0, 12582912.0, 12582912.0, // 1
+  0.693359375, 0.693359375, 0.693359375, 0.693359375, // 2
+  -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, -2.12194440e-4, // 3
+  0.00836896989, 0.00836896989, 0.00836896989, 0.00836896989, // 4
+  0.00139506289, 0.00139506289, 0.00139506289, 0.00139506289, // 5
+  0.0416662022, 0.0416662022, 0.0416662022, 0.0416662022, // 6
+  0.166665182, 0.166665182, 0.166665182, 0.166665182, // 7
+  0.5, 0.5, 0.5, 0.5, // 8
+  1.0, 1.0, 1.0, 1.0, // 9
+  5.5, 5.5, 5.5, 5.5, // 10
+  -5.5, -5.5, -5.5, -5.5, // 11
+  -1.50599509e-12, -1.50599509e-12, -1.50599509e-12, -1.50599509e-12, // 12
+  3.06119935e-10, 3.06119935e-10, 3.06119935e-10, 3.06119935e-10, // 13
+  -4.64265106e-08, -4.64265106e-08, -4.64265106e-08, -4.64265106e-08, // 14
+  -2.51575625e-06, -2.51575625e-06, -2.51575625e-06, -2.51575625e-06, // 15
+  -6.49646099e-05, -6.49646099e-05, -6.49646099e-05, -6.49646099e-05, // 16
+  -0.000522304385, -0.000522304385, -0.000522304385, -0.000522304385, // 17
+  -0.00569080701, -0.00569080701, -0.00569080701, -0.00569080701, // 18
+  -9.1037947e-07, -9.1037947e-07, -9.1037947e-07, -9.1037947e-07, // 19
+  -2.66717561e-05, -2.66717561e-05, -2.66717561e-05, -2.66717561e-05, // 20
+  -0.000420706754, -0.000420706754, -0.000420706754, -0.000420706754, // 21
+  -0.00368666463, -0.00368666463, -0.00368666463, -0.00368666463, // 22
+  -0.0142647391, -0.0142647391, -0.0142647391, -0.0142647391, // 23
+  0.0, 0.0, 0.0, 0.0, // 24
+], 16);
+@inline function held(i: usize): v128 {
+  return v128.load(HELD + (i << 4));
+}
+
 /** e^x; vectors beyond the normal results take the careful way. */
 export function expBlock(d: usize, a: usize, n: i32): void {
   const exact = changetype<Exp>(0);
@@ -33,8 +68,8 @@ export function expBlock(d: usize, a: usize, n: i32): void {
       v128.store(d, exact.v<f32>(x3), 48);
       continue;
     }
-    const log2e = c(1.44269504);
-    const magic = c(12582912);
+    const log2e = held(0);
+    const magic = held(1);
     const s0 = fma(x0, log2e, magic);
     const s1 = fma(x1, log2e, magic);
     const s2 = fma(x2, log2e, magic);
@@ -43,29 +78,29 @@ export function expBlock(d: usize, a: usize, n: i32): void {
     const n1 = f32x4.sub(s1, magic);
     const n2 = f32x4.sub(s2, magic);
     const n3 = f32x4.sub(s3, magic);
-    const high = c(0.693359375);
-    const low = c(-2.12194440e-4);
+    const high = held(2);
+    const low = held(3);
     const r0 = fnma(n0, low, fnma(n0, high, x0));
     const r1 = fnma(n1, low, fnma(n1, high, x1));
     const r2 = fnma(n2, low, fnma(n2, high, x2));
     const r3 = fnma(n3, low, fnma(n3, high, x3));
-    let k = c(0.00836896989);
-    let l = c(0.00139506289);
+    let k = held(4);
+    let l = held(5);
     let p0 = fma(r0, l, k);
     let p1 = fma(r1, l, k);
     let p2 = fma(r2, l, k);
     let p3 = fma(r3, l, k);
-    k = c(0.0416662022);
+    k = held(6);
     p0 = fma(p0, r0, k);
     p1 = fma(p1, r1, k);
     p2 = fma(p2, r2, k);
     p3 = fma(p3, r3, k);
-    k = c(0.166665182);
+    k = held(7);
     p0 = fma(p0, r0, k);
     p1 = fma(p1, r1, k);
     p2 = fma(p2, r2, k);
     p3 = fma(p3, r3, k);
-    k = c(0.5);
+    k = held(8);
     p0 = fma(p0, r0, k);
     p1 = fma(p1, r1, k);
     p2 = fma(p2, r2, k);
@@ -74,7 +109,7 @@ export function expBlock(d: usize, a: usize, n: i32): void {
     p1 = fma(f32x4.mul(r1, r1), p1, r1);
     p2 = fma(f32x4.mul(r2, r2), p2, r2);
     p3 = fma(f32x4.mul(r3, r3), p3, r3);
-    k = c(1);
+    k = held(9);
     p0 = f32x4.add(p0, k);
     p1 = f32x4.add(p1, k);
     p2 = f32x4.add(p2, k);
@@ -142,8 +177,8 @@ export function geluBlock(d: usize, a: usize, n: i32): void {
     const x1 = v128.load(a, 16);
     const x2 = v128.load(a, 32);
     const x3 = v128.load(a, 48);
-    let k = c(5.5);
-    let l = c(-5.5);
+    let k = held(10);
+    let l = held(11);
     const c0 = f32x4.pmax(f32x4.pmin(x0, k), l);
     const c1 = f32x4.pmax(f32x4.pmin(x1, k), l);
     const c2 = f32x4.pmax(f32x4.pmin(x2, k), l);
@@ -152,70 +187,70 @@ export function geluBlock(d: usize, a: usize, n: i32): void {
     const z1 = f32x4.mul(c1, c1);
     const z2 = f32x4.mul(c2, c2);
     const z3 = f32x4.mul(c3, c3);
-    k = c(-1.50599509e-12);
-    l = c(3.06119935e-10);
+    k = held(12);
+    l = held(13);
     let p0 = fma(z0, k, l);
     let p1 = fma(z1, k, l);
     let p2 = fma(z2, k, l);
     let p3 = fma(z3, k, l);
-    k = c(-4.64265106e-08);
+    k = held(14);
     p0 = fma(p0, z0, k);
     p1 = fma(p1, z1, k);
     p2 = fma(p2, z2, k);
     p3 = fma(p3, z3, k);
-    k = c(-2.51575625e-06);
+    k = held(15);
     p0 = fma(p0, z0, k);
     p1 = fma(p1, z1, k);
     p2 = fma(p2, z2, k);
     p3 = fma(p3, z3, k);
-    k = c(-6.49646099e-05);
+    k = held(16);
     p0 = fma(p0, z0, k);
     p1 = fma(p1, z1, k);
     p2 = fma(p2, z2, k);
     p3 = fma(p3, z3, k);
-    k = c(-0.000522304385);
+    k = held(17);
     p0 = fma(p0, z0, k);
     p1 = fma(p1, z1, k);
     p2 = fma(p2, z2, k);
     p3 = fma(p3, z3, k);
-    k = c(-0.00569080701);
+    k = held(18);
     p0 = fma(p0, z0, k);
     p1 = fma(p1, z1, k);
     p2 = fma(p2, z2, k);
     p3 = fma(p3, z3, k);
-    k = c(-9.1037947e-07);
-    l = c(-2.66717561e-05);
+    k = held(19);
+    l = held(20);
     let q0 = fma(z0, k, l);
     let q1 = fma(z1, k, l);
     let q2 = fma(z2, k, l);
     let q3 = fma(z3, k, l);
-    k = c(-0.000420706754);
+    k = held(21);
     q0 = fma(q0, z0, k);
     q1 = fma(q1, z1, k);
     q2 = fma(q2, z2, k);
     q3 = fma(q3, z3, k);
-    k = c(-0.00368666463);
+    k = held(22);
     q0 = fma(q0, z0, k);
     q1 = fma(q1, z1, k);
     q2 = fma(q2, z2, k);
     q3 = fma(q3, z3, k);
-    k = c(-0.0142647391);
+    k = held(23);
     q0 = fma(q0, z0, k);
     q1 = fma(q1, z1, k);
     q2 = fma(q2, z2, k);
     q3 = fma(q3, z3, k);
-    k = c(0.5);
+    k = held(8);
     p0 = f32x4.add(f32x4.div(f32x4.mul(p0, c0), q0), k);
     p1 = f32x4.add(f32x4.div(f32x4.mul(p1, c1), q1), k);
     p2 = f32x4.add(f32x4.div(f32x4.mul(p2, c2), q2), k);
     p3 = f32x4.add(f32x4.div(f32x4.mul(p3, c3), q3), k);
-    k = c(1);
-    l = c(0);
+    k = held(9);
+    l = held(24);
     p0 = f32x4.pmax(f32x4.pmin(p0, k), l);
     p1 = f32x4.pmax(f32x4.pmin(p1, k), l);
     p2 = f32x4.pmax(f32x4.pmin(p2, k), l);
     p3 = f32x4.pmax(f32x4.pmin(p3, k), l);
-    k = c(-5.5);
+    k = held(11);
     v128.store(d, f32x4.mul(x0, v128.and(p0, f32x4.gt(x0, k))));
     v128.store(d, f32x4.mul(x1, v128.and(p1, f32x4.gt(x1, k))), 16);
     v128.store(d, f32x4.mul(x2, v128.and(p2, f32x4.gt(x2, k))), 32);

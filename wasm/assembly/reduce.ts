@@ -7,7 +7,7 @@
  * points to the fields that the constants below name.
  */
 
-import { begin, block, inPlace, register } from "./block_machine";
+import { begin, block, inPlace, inputCount, register } from "./block_machine";
 import { brainBits, halfBits } from "./block_convert";
 import { BLOCK, Fold, Lane } from "./block_rows";
 import {
@@ -197,10 +197,12 @@ export function reduce_rows(params: usize, task: u32, scratch: usize): void {
     }
     return;
   }
+  // Values that need no computing are folded in longer runs: blocks are only as long as registers are.
+  const most = inputCount() == 1 && inPlace(result) && field(Field.fold) != Fold.welford ? 4 * BLOCK : BLOCK;
   for (let row = first; row < last; row++) {
     reset(state);
-    for (let r: i32 = 0; r < length; r += BLOCK) {
-      const n = min<i32>(BLOCK, length - r);
+    for (let r: i32 = 0; r < length; r += most) {
+      const n = min<i32>(most, length - r);
       block(row * length + r, n);
       foldIntoRow(state, register(result), n, r);
     }
