@@ -1,6 +1,6 @@
 /**
  * The most used functions once more, on sixteen elements in lockstep: engines materialise a vector constant with several instructions
- * at every use, which then costs more than the arithmetic; here four vectors share each.
+ * at every use, which then costs more than the arithmetic; here four vectors share each, and it comes from memory.
  */
 
 import { Exp, fma } from "./math_f32";
