@@ -1,5 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { vulkanEnvironment } from "./scripts/lib/chromium.mjs";
+
+// The processes that run the tests inherit it; Dawn looks for its driver there. (`npm test` has set it already.)
+Object.assign(process.env, vulkanEnvironment());
 
 export default defineConfig({
   resolve: { alias: { kindling: fileURLToPath(new URL("./ts/entry.node.ts", import.meta.url)) } },

@@ -4,6 +4,7 @@
  */
 
 import { runChecks } from "./lib/checks.mjs";
+import { ensureChromium, notRun, vulkanEnvironment } from "./lib/chromium.mjs";
 import { main } from "./lib/project.mjs";
 import { setUp } from "./lib/setup.mjs";
 import { runVitest } from "./lib/vitest.mjs";
@@ -20,6 +21,9 @@ await main(async () => {
   };
   try {
     await setUp();
+    const chromium = await ensureChromium();
+    if (chromium === null) process.on("exit", () => console.error(notRun));
+    Object.assign(process.env, vulkanEnvironment(chromium));
     if (args.length === 0) add(await runChecks(["types", "lint", "layers", ...(quick ? ["format"] : [])]));
     add(await runVitest([...args, ...(quick ? ["--exclude", "**/*.slow.test.ts"] : [])]));
   } catch (error) {
