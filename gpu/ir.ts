@@ -1,0 +1,213 @@
+/**
+ * The statement IR of GPU kernels: structured control flow over single-assignment values, storage buffers, workgroup memory, barriers and
+ * subgroup operations. It has no undefined corners: what a target leaves open is either defined here (and every lowering makes it so)
+ * or listed as "unspecified" and never relied on.
+ *
+ * A program runs on `groups` workgroups of `workgroup` threads, both one-dimensional; kernels make tiles of them by arithmetic.
+ */
+
+/** Types of values in registers. */
+export type ScalarType = "bool" | "i32" | "u32" | "f32" | "i64" | "f64";
+export type Lanes = 1 | 2 | 4;
+export interface Type {
+  readonly scalar: ScalarType;
+  readonly lanes: Lanes;
+}
+
+/**
+ * How elements lie in a buffer. Loads widen to `VALUE_OF[elem]`, stores round (f16, bf16: to nearest even) or wrap. On a target without
+ * sub-word stores (WGSL) only the 32-bit ones, and f16 where caps allow, occur.
+ */
+export type Elem = "i8" | "u8" | "i16" | "i32" | "u32" | "i64" | "f16" | "bf16" | "f32" | "f64";
+export const VALUE_OF: { readonly [E in Elem]: ScalarType } = {
+  i8: "i32",
+  u8: "i32",
+  i16: "i32",
+  i32: "i32",
+  u32: "u32",
+  i64: "i64",
+  f16: "f32",
+  bf16: "f32",
+  f32: "f32",
+  f64: "f64",
+};
+export const ELEM_BYTES: { readonly [E in Elem]: number } = {
+  i8: 1,
+  u8: 1,
+  i16: 2,
+  i32: 4,
+  u32: 4,
+  i64: 8,
+  f16: 2,
+  bf16: 2,
+  f32: 4,
+  f64: 8,
+};
+
+/** A storage buffer that a program reads, or reads and writes. With lanes 2 or 4 it is an array of vectors, indexed by vector. */
+export interface BufferParam {
+  readonly name: string;
+  readonly elem: Elem;
+  readonly lanes: Lanes;
+  readonly access: "read" | "read_write";
+  /** Elements are atomics (i32 or u32): touched by `atomic` only. */
+  readonly atomic: boolean;
+}
+
+/** A run-time scalar, the same for all threads. */
+export interface ScalarParam {
+  readonly name: string;
+  readonly type: ScalarType;
+}
+
+/** Workgroup memory: uninitialised, shared by the threads of one workgroup. */
+export interface SharedArray {
+  readonly name: string;
+  readonly type: Type;
+  readonly length: number;
+  readonly atomic: boolean;
+}
+
+/**
+ * What every thread knows of itself, as u32: its workgroup's number, its own number in the workgroup, and its place in its subgroup (only
+ * in programs that use subgroups). Threads of a subgroup have consecutive numbers, starting at a multiple of the subgroup's size.
+ */
+export type Builtin = "group" | "thread" | "subgroup_lane" | "subgroup_size";
+
+/** What instructions take. */
+export type Operand =
+  /** A constant; floats may be infinite or NaN. i64 and u32 beyond 2^31 are fine as numbers or bigints. */
+  | { readonly kind: "const"; readonly type: Type; readonly value: number | bigint | boolean }
+  /** The result of an earlier `let`, a loop counter, or a function's parameter. */
+  | { readonly kind: "ref"; readonly type: Type; readonly id: number }
+  | { readonly kind: "param"; readonly type: Type; readonly index: number }
+  | { readonly kind: "builtin"; readonly type: Type; readonly name: Builtin };
+
+/**
+ * Scalar and lane-wise operations, and how many operands they take. All operands have the result's type unless noted.
+ * Integers wrap. Floats are IEEE single (double) without contraction guarantees; denormals may be flushed; results of NaN in `min` and
+ * `max` are unspecified.
+ */
+export const OPS = {
+  add: 2,
+  sub: 2,
+  mul: 2,
+  /** Integers truncate; a zero divisor, or the least integer by -1, gives an unspecified value but does not trap. */
+  div: 2,
+  rem: 2,
+  neg: 1,
+  /** Integers wrap. */
+  abs: 1,
+  min: 2,
+  max: 2,
+  /** a * b + c, with one rounding or two. */
+  fma: 3,
+  sqrt: 1,
+  /** Within 2 ulp. */
+  rsqrt: 1,
+  floor: 1,
+  ceil: 1,
+  trunc: 1,
+  /** Half to even. */
+  round: 1,
+  /** The target's own fast forms: relative error about 2^-20 within [-126, 126]; for softmax and the like, where that is enough. */
+  exp2_fast: 1,
+  log2_fast: 1,
+  and: 2,
+  or: 2,
+  xor: 2,
+  not: 1,
+  /** The second operand is u32 and below 32 (64). */
+  shl: 2,
+  /** Arithmetic on signed types. */
+  shr: 2,
+  count_leading_zeros: 1,
+  count_one_bits: 1,
+  // Operands share a type of their own, the result is bool. Comparisons with NaN are false, ne is true.
+  eq: 2,
+  ne: 2,
+  lt: 2,
+  le: 2,
+  gt: 2,
+  ge: 2,
+  /** By the bits, whatever the target assumes of floats. */
+  is_nan: 1,
+  /** select(condition, then, else): the condition is bool with one lane or as many as the others. Both are evaluated. */
+  select: 3,
+} as const;
+export type OpName = keyof typeof OPS;
+export const COMPARISONS: ReadonlySet<OpName> = new Set(["eq", "ne", "lt", "le", "gt", "ge", "is_nan"]);
+
+/** Operations across a subgroup; every thread of the subgroup must take part. `shuffle*` take a second operand, a u32. */
+export type SubgroupOp = "add" | "mul" | "min" | "max" | "and" | "or" | "xor" | "shuffle" | "shuffle_xor" | "broadcast_first";
+export type AtomicOp = "add" | "min" | "max" | "and" | "or" | "exchange" | "load" | "store";
+
+/** How a value comes about. */
+export type Instr =
+  | { readonly kind: "op"; readonly op: OpName; readonly args: readonly Operand[] }
+  /**
+   * Numeric conversion. Float to integer truncates and saturates (NaN: unspecified, no trap); integers wrap; bool is 0 and 1; to bool is != 0.
+   */
+  | { readonly kind: "convert"; readonly arg: Operand }
+  | { readonly kind: "bitcast"; readonly arg: Operand }
+  | { readonly kind: "vector"; readonly parts: readonly Operand[] }
+  | { readonly kind: "extract"; readonly arg: Operand; readonly lane: number }
+  /** Indices count elements (vectors where lanes > 1) and must be within the buffer. */
+  | { readonly kind: "load"; readonly buffer: number; readonly index: Operand }
+  | { readonly kind: "load_shared"; readonly array: number; readonly index: Operand }
+  /** As load_shared, for one index that is the same in all threads; acts as a barrier, and the result counts as uniform. */
+  | { readonly kind: "load_uniform"; readonly array: number; readonly index: Operand }
+  | { readonly kind: "read"; readonly id: number }
+  | { readonly kind: "call"; readonly func: Func; readonly args: readonly Operand[] }
+  | { readonly kind: "subgroup"; readonly op: SubgroupOp; readonly args: readonly Operand[] }
+  /** Returns the old value (`store`: unspecified). */
+  | {
+      readonly kind: "atomic";
+      readonly op: AtomicOp;
+      readonly target: { readonly buffer: number } | { readonly array: number };
+      readonly index: Operand;
+      readonly value: Operand | null;
+    };
+
+export type Stmt =
+  | { readonly kind: "let"; readonly id: number; readonly type: Type; readonly instr: Instr }
+  | { readonly kind: "var"; readonly id: number; readonly type: Type; readonly init: Operand }
+  | { readonly kind: "assign"; readonly id: number; readonly value: Operand }
+  | { readonly kind: "store"; readonly buffer: number; readonly index: Operand; readonly value: Operand }
+  | { readonly kind: "store_shared"; readonly array: number; readonly index: Operand; readonly value: Operand }
+  | { readonly kind: "if"; readonly cond: Operand; readonly then: readonly Stmt[]; readonly else: readonly Stmt[] }
+  /** Counter `id` (u32 or i32) from `from` while < `to`, by `step` > 0. */
+  | {
+      readonly kind: "for";
+      readonly id: number;
+      readonly type: Type;
+      readonly from: Operand;
+      readonly to: Operand;
+      readonly step: Operand;
+      readonly body: readonly Stmt[];
+    }
+  /** `head` is run, then `cond` looked at, then `body`, and again. */
+  | { readonly kind: "while"; readonly head: readonly Stmt[]; readonly cond: Operand; readonly body: readonly Stmt[] }
+  /** All threads of the workgroup get here together; what they wrote to workgroup memory (and to buffers) before is seen by all after. */
+  | { readonly kind: "barrier"; readonly scope: "workgroup" | "storage" };
+
+/** A pure helper function: no buffers, no barriers. */
+export interface Func {
+  readonly name: string;
+  readonly params: readonly { readonly id: number; readonly type: Type }[];
+  readonly result: Operand;
+  readonly body: readonly Stmt[];
+}
+
+export interface Program {
+  readonly name: string;
+  /** Threads of a workgroup. */
+  readonly workgroup: number;
+  readonly buffers: readonly BufferParam[];
+  readonly params: readonly ScalarParam[];
+  readonly shared: readonly SharedArray[];
+  /** Used functions, callees first. */
+  readonly funcs: readonly Func[];
+  readonly subgroups: boolean;
+  readonly body: readonly Stmt[];
+}
