@@ -1,0 +1,28 @@
+/** One lowering per KernelSpec kind. */
+
+import { NotImplementedError } from "../../ts/core/errors.ts";
+import type { KernelKind } from "../../ts/kernel/spec.ts";
+import type { GpuLowering } from "../context.ts";
+
+function missing<K extends KernelKind>(kind: K): GpuLowering<K> {
+  return () => {
+    throw new NotImplementedError(`${kind}: not implemented on GPU devices`);
+  };
+}
+
+export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
+  map: missing("map"),
+  reduce: missing("reduce"),
+  scan: missing("scan"),
+  matmul: missing("matmul"),
+  conv: missing("conv"),
+  pool: missing("pool"),
+  rowwise: missing("rowwise"),
+  attention: missing("attention"),
+  gather: missing("gather"),
+  scatter: missing("scatter"),
+  sort: missing("sort"),
+  nonzero: missing("nonzero"),
+  random: missing("random"),
+  optimizer: missing("optimizer"),
+};
