@@ -5,7 +5,7 @@ import * as torch from "kindling";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
-import { Alphabet, sample, train } from "./train.ts";
+import { Alphabet, plainText, sample, train } from "./train.ts";
 
 const { values } = parseArgs({
   options: {
@@ -29,11 +29,7 @@ const steps = whole("steps", values.steps, 1);
 if (values.threads !== undefined) torch.set_num_threads(whole("threads", values.threads, 1));
 const device = values.device ?? (await torch.accelerator());
 const path = values.text ?? createRequire(import.meta.url).resolve("typescript/lib/lib.es5.d.ts");
-// Plain ASCII without comments keeps the alphabet small.
-const text = (await readFile(path, "utf8"))
-  .replace(/\/\*[\s\S]*?\*\//g, "")
-  .replace(/[^\n -~]/g, "")
-  .replace(/\n\s*\n+/g, "\n");
+const text = plainText(await readFile(path, "utf8"));
 const alphabet = new Alphabet(text);
 console.log(`Training on ${device}: ${text.length} characters of ${alphabet.characters.length} kinds, ${steps} steps`);
 

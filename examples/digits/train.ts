@@ -59,19 +59,23 @@ export interface Settings {
   readonly epochs: number;
   readonly seed: number;
   readonly batchSize?: number;
+  /** Of the first step; it falls to zero along a cosine. */
+  readonly learningRate?: number;
+  /** The network to train; a new one, made from the seed, where there is none. */
+  readonly model?: DigitsNet;
   readonly onProgress?: (progress: Progress) => void | Promise<void>;
 }
 
-/** Trains a new network. */
+/** Trains a network on the device where the data are. */
 export async function train(data: Digits, settings: Settings): Promise<DigitsNet> {
-  const { epochs, seed, batchSize = 64, onProgress } = settings;
+  const { epochs, seed, batchSize = 64, learningRate = 3e-3, onProgress } = settings;
   torch.manual_seed(seed);
-  const model = new DigitsNet().to(data.images.device);
+  const model = (settings.model ?? new DigitsNet()).to(data.images.device);
   const loader = new torch.utils.data.DataLoader(new torch.utils.data.TensorDataset(data.images, data.labels), {
     batch_size: batchSize,
     shuffle: true,
   });
-  const optimizer = new optim.AdamW(model.parameters(), { lr: 3e-3, weight_decay: 0.02 });
+  const optimizer = new optim.AdamW(model.parameters(), { lr: learningRate, weight_decay: 0.02 });
   const steps = Math.ceil(data.images.size(0) / batchSize) * epochs;
   const scheduler = new optim.lr_scheduler.CosineAnnealingLR(optimizer, steps);
   const total = data.images.size(0) * epochs;
@@ -96,10 +100,25 @@ export async function train(data: Digits, settings: Settings): Promise<DigitsNet
   return model;
 }
 
+/** Logits [N, 10] for images [N, 1, 8, 8] without dropout; a training that goes on beside it does not notice. */
+function evaluate(model: DigitsNet, images: Tensor): Tensor {
+  const { training } = model;
+  model.eval();
+  try {
+    return torch.no_grad(() => model(images));
+  } finally {
+    model.train(training);
+  }
+}
+
 /** Guesses [N] for images [N, 1, 8, 8]. */
 export function classify(model: DigitsNet, images: Tensor): Tensor {
-  model.eval();
-  return torch.no_grad(() => model(images).argmax(1));
+  return evaluate(model, images).argmax(1);
+}
+
+/** How likely each digit is, [N, 10], for images [N, 1, 8, 8]. */
+export function probabilities(model: DigitsNet, images: Tensor): Tensor {
+  return F.softmax(evaluate(model, images), 1);
 }
 
 /** How often a digit (row) was taken for each digit (column). */
