@@ -148,19 +148,15 @@ export class Allocator {
   /** Collects garbage (where the platform can) and sweeps. */
   collect(): void {
     const start = performance.now();
-    this.#platform.collect?.();
+    if (this.#platform.collect) this.#platform.collect();
+    else this.#platform.collectEarlier?.(this.#live - this.#liveAfterSweep);
     this.sweep();
     this.#tune(start);
   }
 
   /** Collects what should be enough to go on. */
   #relieve(): void {
-    const { collect, collectYoung } = this.#platform;
-    if (collect === undefined) {
-      this.#platform.pressure?.(this.#live - this.#liveAfterSweep);
-      this.sweep();
-      return;
-    }
+    const { collectYoung } = this.#platform;
     if (collectYoung === undefined) return this.collect();
     const start = performance.now();
     const before = this.#liveAfterSweep;

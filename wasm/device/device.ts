@@ -140,13 +140,13 @@ export class CpuDevice implements Device {
   }
 
   /**
-   * Awaited between steps where a program cannot collect garbage by itself (browsers): lets the current job end, so that what it
-   * held can die, then frees what died. Does nothing while memory is plentiful.
+   * Awaited between steps where garbage of the current job cannot be collected (browsers): lets the job end, so that what it held can
+   * die, then frees what died. Does nothing while memory is plentiful.
    */
   async relieve(): Promise<void> {
     if (this.#platform.collect || !this.#allocator.pressed) return;
     await this.#platform.macrotask();
-    this.#allocator.sweep();
+    this.#allocator.collect();
   }
 
   /** Runs independent multiply-adds in registers (benchmarks measure the ceiling with it); `out` takes 64 bytes of result. */

@@ -28,8 +28,11 @@ export interface Platform {
   collectYoung?(): void;
   /** Lets go of the targets of WeakRefs made or read in the current job, which the language keeps alive until the job ends. */
   releaseKept?(): void;
-  /** Tells a garbage collector that cannot be called how much memory our objects hold. */
-  pressure?(bytes: number): void;
+  /**
+   * Where there is no `collect`: collects what died in earlier jobs, or at least makes the collector do so sooner. `bytes`: how much memory
+   * of ours hangs on it.
+   */
+  collectEarlier?(bytes: number): void;
   /** Resolves in a later macrotask, when the objects that this job kept alive may go. */
   macrotask(): Promise<void>;
 }

@@ -25,7 +25,8 @@ export async function environment(): Promise<Environment> {
 /** Bytes as a number that differs when they do (FNV-1a). */
 function digest(values: ArrayBufferView): number {
   let hash = 0x811c9dc5;
-  for (const byte of new Uint8Array(values.buffer, values.byteOffset, values.byteLength)) hash = Math.imul(hash ^ byte, 0x01000193);
+  for (const byte of new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+    hash = Math.imul(hash ^ byte, 0x01000193);
   return hash >>> 0;
 }
 
@@ -68,7 +69,8 @@ export async function results(threads: number): Promise<number[]> {
     a.matmul(a),
     F.conv2d(images, torch.randn(32, 16, 3, 3)),
     F.softmax(torch.randn(2048, 200), 1),
-    torch.randn(1 << 20)
+    torch
+      .randn(1 << 20)
       .exp()
       .sum(),
     torch.randn(64, 5000).sort(1)[0],
@@ -79,11 +81,11 @@ export async function results(threads: number): Promise<number[]> {
   return digests;
 }
 
-/** Runs work for the pool until all threads have come; how many workers there are. */
-export async function boot(threads: number): Promise<number> {
+/** Runs work for the pool for a while, or until so many threads have come; how many workers there are. */
+export async function boot(threads: number, ms: number): Promise<number> {
   torch.set_num_threads(threads);
   const a = torch.randn(256, 256);
-  const until = performance.now() + 20_000;
+  const until = performance.now() + ms;
   while (cpu.workersReady < threads - 1 && performance.now() < until) {
     await a.matmul(a).data();
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -91,10 +93,10 @@ export async function boot(threads: number): Promise<number> {
   return cpu.workersReady;
 }
 
-/** How many workers have come by the end of a loop that only awaits its losses, as training loops do. */
-export async function bootInLoop(threads: number): Promise<number> {
+/** Trains until so many threads have come, awaiting nothing but the losses, as training loops do; how many workers there are. */
+export async function bootInLoop(threads: number, steps: number): Promise<number> {
   torch.set_num_threads(threads);
-  await train(60);
+  for (let step = 0; step < steps && cpu.workersReady < threads - 1; step++) await train(1);
   return cpu.workersReady;
 }
 
@@ -122,4 +124,10 @@ export async function memory(steps: number, every: number): Promise<Memory[]> {
     }
   }
   return seen;
+}
+
+/** `results` when all threads have come. */
+export async function resultsOnAll(threads: number): Promise<number[]> {
+  await boot(threads, 20_000);
+  return results(threads);
 }
