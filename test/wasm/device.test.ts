@@ -4,7 +4,7 @@ import { constant, type Expr, load, op } from "../../ts/kernel/expr.ts";
 import type { KernelSpec } from "../../ts/kernel/spec.ts";
 import { createCpuDevice } from "../../wasm/device/index.ts";
 import { nodePlatform } from "../../wasm/device/platform.node.ts";
-import { specKey } from "../../wasm/device/speckey.ts";
+import { specKey } from "../../ts/kernel/spec_key.ts";
 
 const device = await createCpuDevice(nodePlatform(), { threads: 1 });
 const bytes = (values: ArrayLike<number>): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);

@@ -12,6 +12,8 @@ export interface DeviceCaps {
   readonly readSync: boolean;
   /** Most leaf inputs that one map kernel takes. */
   readonly maxMapInputs: number;
+  /** Most inputs and outputs together; more than maxMapInputs. */
+  readonly maxMapBuffers: number;
   /** Most scalar ops fused into one map kernel. */
   readonly maxMapOps: number;
 }
@@ -22,6 +24,7 @@ export interface DeviceCaps {
  */
 export interface Buffer {
   readonly device: Device;
+  /** As the host would keep them; see Device.alloc. */
   readonly nbytes: number;
   /** Deferred maps that will still read these bytes; an in-place write must then write to a copy. Kept by ts/engine. */
   readers: number;
@@ -45,8 +48,11 @@ export interface Device {
   readonly type: DeviceType;
   readonly index: number;
   readonly caps: DeviceCaps;
-  /** Uninitialised memory. Throws OutOfMemoryError. */
-  alloc(nbytes: number): Buffer;
+  /**
+   * Uninitialised memory for elements of `dtype`. Here, in `Buffer.nbytes` and in the offsets of `write` and `read` bytes are counted in the
+   * host's layout of that dtype; the device may keep the elements in another one (WebGPU: int64 as i32). Throws OutOfMemoryError.
+   */
+  alloc(nbytes: number, dtype: DType): Buffer;
   /** Gives memory back at once; the buffer must not be used again. */
   free(buffer: Buffer): void;
   write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void;

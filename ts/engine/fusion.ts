@@ -79,8 +79,16 @@ export class MapNode implements Pending {
 
   materialize(): void {
     if (this.view !== null) return;
-    const dag = collect(this);
-    for (const node of dag.nodes) if (node.uses > node.internal && node !== this) dag.outputs.push(node);
+    const { maxMapBuffers } = this.device.caps;
+    let dag = collect(this);
+    let wanted = wantedElsewhere(dag, this);
+    // What does not fit into one kernel is computed first, from the bottom.
+    while (wanted.length > 0 && dag.views.length + 1 + wanted.length > maxMapBuffers) {
+      wanted[0]!.materialize();
+      dag = collect(this);
+      wanted = wantedElsewhere(dag, this);
+    }
+    dag.outputs.push(...wanted);
     const outputs = dag.outputs.map((node) => node.allocate());
     if (this.storage.size > 0) {
       let key = dag.key;
@@ -93,7 +101,7 @@ export class MapNode implements Pending {
 
   private allocate(): View {
     const { size, dtype } = this.storage;
-    const buffer = this.device.alloc(size * dtype.itemsize);
+    const buffer = this.device.alloc(size * dtype.itemsize, dtype);
     return { buffer, dtype, shape: this.shape, strides: this.strides, offset: 0 };
   }
 
@@ -126,6 +134,11 @@ export interface Dag {
   readonly scalars: (number | bigint)[];
   /** Structure: equal keys mean equal kernels. */
   key: string;
+}
+
+/** Inlined nodes whose values something outside of the kernel needs as well. */
+function wantedElsewhere({ nodes }: Dag, root: MapNode): MapNode[] {
+  return nodes.filter((node) => node.uses > node.internal && node !== root);
 }
 
 let epoch = 0;

@@ -124,7 +124,7 @@ export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = n
 /** Deferred maps still want `t`'s old bytes: they keep the old buffer, and the storage goes on with a copy. */
 function leaveToReaders({ _storage: storage, dtype, device }: Tensor): Buffer {
   const old = storage.buffer!;
-  const buffer = device.alloc(old.nbytes);
+  const buffer = device.alloc(old.nbytes, storage.dtype);
   const all = { buffer: old, dtype, shape: [storage.size], strides: [1], offset: 0 };
   const copy = cachedKernel(device, `copy|${dtype.code}`, () =>
     device.prepare({ kind: "map", inputs: [dtype], scalars: 0, outputs: [load(0, dtype)] }),

@@ -13,7 +13,7 @@ import { cachedKernel, collect, expressions, fusible, makeTemplate, deferMap, ty
 /** A new contiguous tensor with uninitialised memory. */
 export function empty(shape: Shape, dtype: DType, device: Device): Tensor {
   const size = numelOf(shape);
-  const buffer = device.alloc(size * dtype.itemsize);
+  const buffer = device.alloc(size * dtype.itemsize, dtype);
   return new Tensor(dtype, shape, contiguousStrides(shape), 0, new Storage(device, dtype, size, buffer));
 }
 

@@ -20,7 +20,7 @@ import {
 import { ParamWriter } from "./params.ts";
 import type { Platform } from "./platform.ts";
 import { Pool } from "./pool.ts";
-import { specKey } from "./speckey.ts";
+import { specKey } from "../../ts/kernel/spec_key.ts";
 
 export interface CpuOptions {
   /** Threads that kernels may use, the calling one included. Default: KINDLING_NUM_THREADS, or what the machine has. */
@@ -47,7 +47,14 @@ interface KernelEntry {
 export class CpuDevice implements Device {
   readonly type = "cpu";
   readonly index = 0;
-  readonly caps: DeviceCaps = { float64: true, int64: true, readSync: true, maxMapInputs: 16, maxMapOps: 64 };
+  readonly caps: DeviceCaps = {
+    float64: true,
+    int64: true,
+    readSync: true,
+    maxMapInputs: 16,
+    maxMapBuffers: Infinity,
+    maxMapOps: 64,
+  };
   readonly variant: Variant;
   readonly #memory: LinearMemory;
   readonly #allocator: Allocator;

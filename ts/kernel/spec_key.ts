@@ -1,8 +1,8 @@
 /** A spec's structure as a string, so that equal specs share one prepared kernel. */
 
-import { DType } from "../../ts/core/dtype.ts";
-import type { Expr } from "../../ts/kernel/expr.ts";
-import type { KernelSpec } from "../../ts/kernel/spec.ts";
+import { DType } from "../core/dtype.ts";
+import type { Expr } from "./expr.ts";
+import type { KernelSpec } from "./spec.ts";
 
 /** Shared subexpressions are written once and referred to by number afterwards: a DAG must not grow into a tree. */
 export function specKey(spec: KernelSpec): string {
