@@ -2,8 +2,9 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { bundleProgram, useBrowser, type Program } from "./harness.ts";
+import type * as cpuProgram from "./programs/cpu.ts";
 
-type Cpu = typeof import("./programs/cpu.ts");
+type Cpu = typeof cpuProgram;
 
 const browser = useBrowser();
 let cpu: Program<Cpu>;

@@ -120,6 +120,9 @@ export class TestPage {
     return this.log.filter(({ type }) => type === "warning").map(({ text }) => text);
   }
 
+  get errorCount(): number {
+    return this.#errors.length;
+  }
   /** Errors since the last call that nobody caught: a test that expects some takes them away here. */
   takeErrors(): string[] {
     const errors = this.#errors;

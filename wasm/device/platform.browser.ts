@@ -13,11 +13,7 @@ export function browserPlatform(settings: Readonly<Record<string, string>> = {})
       : "the page is not cross-origin isolated; serve it with the headers Cross-Origin-Opener-Policy: same-origin and Cross-Origin-Embedder-Policy: require-corp",
     canBlock: typeof (globalThis as { document?: unknown }).document === "undefined",
     setting: (name) => settings[name],
-    compile: async (file) => {
-      const response = await fetch(wasmUrls[file]);
-      if (!response.ok) throw new RuntimeError(`cannot load ${response.url}: HTTP status ${response.status}`);
-      return WebAssembly.compile(await response.arrayBuffer());
-    },
+    compile: (file) => compile(wasmUrls[file]),
     createWorker,
     collectEarlier: earlierCollector(),
     macrotask: macrotasks(),
@@ -63,12 +59,28 @@ function macrotasks(): () => Promise<void> {
     });
 }
 
+/** What to do where a file that the library loads is not where it looks. */
+const REMEDY =
+  "the library loads its kernels (*.wasm) and worker.js from beside its bundle; where a bundler leaves them behind, copy them there from " +
+  'node_modules/kindling/dist (for Vite\'s development server: optimizeDeps: { exclude: ["kindling"] })';
+
+async function compile(url: URL): Promise<WebAssembly.Module> {
+  const response = await fetch(url).catch((error: unknown) => {
+    throw new RuntimeError(`cannot load ${url.href}: ${String(error)}; ${REMEDY}`);
+  });
+  if (!response.ok) throw new RuntimeError(`cannot load ${url.href}: HTTP status ${response.status}; ${REMEDY}`);
+  const type = response.headers.get("content-type") ?? "";
+  // Servers of single pages answer with the page where there is no such file.
+  if (type.startsWith("text/html")) throw new RuntimeError(`cannot load ${url.href}: it is a page; ${REMEDY}`);
+  return type === "application/wasm" ? WebAssembly.compileStreaming(response) : WebAssembly.compile(await response.arrayBuffer());
+}
+
 function createWorker(): PlatformWorker {
   const worker = new Worker(new URL("../../build/worker.js", import.meta.url), { type: "module", name: "kindling" });
   return {
     postMessage: (message) => worker.postMessage(message),
     onError(callback) {
-      worker.onerror = (event) => callback(new RuntimeError(event.message || "the worker could not be loaded"));
+      worker.onerror = (event) => callback(new RuntimeError(event.message || `a worker could not be loaded: ${REMEDY}`));
     },
     terminate: () => worker.terminate(),
   };
