@@ -21,23 +21,25 @@ export async function callOperation(
   args: readonly unknown[],
   kwargs: Readonly<Record<string, unknown>>,
 ): Promise<unknown> {
-  if (kind === "function") return await session.call(name, withOptions(args, kwargs));
+  if (kind === "function") return await session.blocking(() => session.call(name, withOptions(args, kwargs)));
   const [target, ...rest] = args;
   if (!session.isTensor(target)) {
     // Python's numbers hand a reflected operator back to the tensor: `(2).__rmod__(t)` is `t % 2`.
     const forward = REFLECTED[name];
     const [tensor] = rest;
     if (forward === undefined || !session.isTensor(tensor)) throw new Failure(`${name}: the first argument is not a tensor`);
-    return await callMethod(session, tensor, forward, [target], kwargs);
+    return await session.blocking(() => callMethod(session, tensor, forward, [target], kwargs));
   }
   if (kind === "property") {
     if (!(name in target)) throw new Missing(`Tensor.${name}`);
     return target[name];
   }
-  if (!isInPlace(name)) return await callMethod(session, target, name, rest, kwargs);
-  const copy = session.method(target, "clone") as TensorLike;
-  await callMethod(session, copy, name, rest, kwargs);
-  return copy;
+  if (!isInPlace(name)) return await session.blocking(() => callMethod(session, target, name, rest, kwargs));
+  return await session.blocking(() => {
+    const copy = session.method(target, "clone") as TensorLike;
+    const done = callMethod(session, copy, name, rest, kwargs);
+    return done instanceof Promise ? done.then(() => copy) : copy;
+  });
 }
 
 /** A method, indexing under the names that it has here. */

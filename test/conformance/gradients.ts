@@ -55,7 +55,8 @@ export async function expectGradients(
     return leaf;
   });
   await part("gradient", async () => {
-    const grads = gradientsOf(session, result, of, spec, (key) => session.tensor(tensors.get(key)));
+    const cotangents = (key: string): TensorLike => session.tensor(tensors.get(key));
+    const grads = await session.blocking(() => gradientsOf(session, result, of, spec, cotangents));
     for (let i = 0; i < names.length; i++) {
       const key = wanted[names[i]];
       const grad = grads[i] ?? null;

@@ -148,10 +148,10 @@ async function checkInPlace(subject: Subject, c: OpCase): Promise<void> {
   await part("in place", async () => {
     if (typeof target[name] !== "function") throw new Missing(`Tensor.${name}`);
     if (fit === "fits") {
-      await callMethod(session, target, name, rest, kwargs);
+      await session.blocking(() => callMethod(session, target, name, rest, kwargs));
       return expectValue(session, target, c.output, tensors, { noise: c.noise });
     }
-    const thrown = await caught(async () => callMethod(session, target, name, rest, kwargs));
+    const thrown = await caught(() => session.blocking(() => callMethod(session, target, name, rest, kwargs)));
     if (thrown === null) throw new Failure("did not fail although the result is larger than its first argument");
     if (isAccident(thrown.error)) throw new Failure(describeError(thrown.error));
   });

@@ -18,6 +18,7 @@ export type Callable = (...args: readonly unknown[]) => unknown;
 export type Constructor = new (...args: readonly unknown[]) => object;
 
 interface Caps {
+  readonly readSync: boolean;
   readonly float64: boolean;
   readonly int64: boolean;
 }
@@ -32,7 +33,7 @@ export class Session {
   ) {}
 
   static async open(torch: Namespace, device: string): Promise<Session> {
-    const anything = new Session(torch, device, { float64: true, int64: true });
+    const anything = new Session(torch, device, { readSync: true, float64: true, int64: true });
     if (device === "cpu") return anything;
     const { owner, value: init } = anything.find(`${device.split(":")[0]}.init`);
     if (typeof init === "function") await (init as Callable).call(owner);
@@ -109,7 +110,16 @@ export class Session {
     return shape.length === 1 ? flat : (this.method(flat, "reshape", [shape]) as TensorLike);
   }
 
-  private checkRange({ data }: Stored): void {
+  /**
+   * Does something that may read values on its way, which devices without synchronous reading do by waiting and doing it again.
+   */
+  async blocking<T>(fn: () => T): Promise<Awaited<T>> {
+    if (this.caps.readSync) return await fn();
+    return (await this.call("blocking", [fn])) as Awaited<T>;
+  }
+
+  /** Leaves out integers that the device does not have. */
+  checkRange({ data }: Stored): void {
     if (this.caps.int64 || !(data instanceof BigInt64Array)) return;
     for (const x of data) {
       if (BigInt.asIntN(32, x) !== x) throw new Skip(`${this.device} has no integers beyond 32 bits`);

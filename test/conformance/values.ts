@@ -37,7 +37,9 @@ export async function matchStructure(
     if (result.dtype.name.startsWith("complex") !== complex) {
       throw new Failure(`${path}: dtype ${result.dtype.name}, want a ${complex ? "complex" : "real"} one`);
     }
-    return [{ path, got: await session.read(result), want: tensors.get(want.tensor), complex }];
+    const stored = tensors.get(want.tensor);
+    session.checkRange(stored);
+    return [{ path, got: await session.read(result), want: stored, complex }];
   }
   const list = isList(want) ? want : isObject(want) && isList(want.tuple ?? null) ? (want.tuple as readonly Json[]) : null;
   if (list !== null) {
@@ -89,6 +91,7 @@ export async function expectTensor(
   close: Closeness = {},
 ): Promise<void> {
   if (!session.isTensor(got)) throw new Failure(`${path}: got ${describe(got)}, want a tensor`);
+  session.checkRange(want);
   expectPair({ path, got: await session.read(got), want }, close);
 }
 

@@ -20,6 +20,12 @@ export function makeGenerator(seed: bigint): GeneratorState {
   return { seed: BigInt.asUintN(64, seed), mt: null, offset: 0 };
 }
 
+/** The same state, unaffected by what is drawn from either. */
+export function copyState(generator: GeneratorState): GeneratorState {
+  const { mt } = generator;
+  return { ...generator, mt: mt === null ? null : { ...mt, words: mt.words.slice() } };
+}
+
 /** Starts the stream anew: `manual_seed`. */
 export function reseed(generator: GeneratorState, seed: bigint): void {
   Object.assign(generator, makeGenerator(seed));

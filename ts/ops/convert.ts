@@ -5,6 +5,7 @@ import { DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { needsGraph, Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
+import { readNow } from "../engine/blocking.ts";
 import { record } from "../engine/node.ts";
 import { alias, contiguous as dense, copyOf, empty } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
@@ -78,25 +79,16 @@ export const to: Op<[input: Tensor, ...ToArgs], Tensor, "method"> = composite(
 
 /** A copy of the bytes on another device. */
 function moved(t: Tensor, device: Device): Tensor {
-  if (t.device.readSync === undefined) {
-    throw new RuntimeError(`to: reading from ${t.device.type} is asynchronous; use await t.data() and torch.tensor`);
-  }
-  const bytes = readBytes(t);
+  const bytes = readBytes(t, `to("${device.type}")`);
   const out = empty(t.shape, t.dtype, device);
   device.write(out._storage.buffer!, 0, bytes);
   return out;
 }
 
-function readBytes(t: Tensor): Uint8Array {
-  const { device } = t;
-  if (device.readSync === undefined) {
-    throw new RuntimeError(
-      `reading values from ${device.type} is asynchronous: use "await t.item()", "await t.tolist()" or "await t.data()"`,
-    );
-  }
+function readBytes(t: Tensor, what = "reading values"): Uint8Array {
   if (t.numel() === 0) return new Uint8Array(0);
-  const { _offset, dtype, _storage } = dense(t);
-  return device.readSync(_storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
+  const { _offset, dtype, _storage, device } = dense(t);
+  return readNow(what, device, _storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
 }
 
 async function readBytesAsync(t: Tensor): Promise<Uint8Array> {

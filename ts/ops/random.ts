@@ -7,10 +7,11 @@ import { is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
+import { onReplay } from "../engine/blocking.ts";
 import { checkWritable, updateInPlace } from "../engine/inplace.ts";
 import { empty, run } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
-import { loadState, makeGenerator, reseed, saveState } from "../kernel/generator.ts";
+import { copyState, loadState, makeGenerator, reseed, saveState } from "../kernel/generator.ts";
 import type { GeneratorState, RandomSpec } from "../kernel/spec.ts";
 import { checkSize, finish, fromBytes, place, type TensorOptions } from "./creation.ts";
 import { get_default_device } from "./devices.ts";
@@ -72,6 +73,13 @@ export function default_generator(device: Device = get_default_device()): Genera
   if (generator === undefined) defaults.set(device, (generator = new Generator(device).manual_seed(lastSeed)));
   return generator;
 }
+
+onReplay(() => {
+  const saved = [...defaults.values()].map(({ _state: state }) => ({ state, before: copyState(state) }));
+  return () => {
+    for (const { state, before } of saved) Object.assign(state, before);
+  };
+});
 
 /** Starts the streams of all devices anew. */
 export function manual_seed(seed: number | bigint): Generator {
