@@ -1,0 +1,7 @@
+/** What Vite makes of imports that are not code. */
+
+declare module "*?url" {
+  const url: string;
+  export default url;
+}
+declare module "*.css";
