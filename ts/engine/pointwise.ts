@@ -10,7 +10,7 @@ import { makeOp, type OpOptions } from "./define.ts";
 import { deferMap, makeTemplate, type Template } from "./fusion.ts";
 import { Context, record } from "./node.ts";
 import { resultType } from "./promotion.ts";
-import { commonDevice } from "./run.ts";
+import { commonDevice, moved } from "./run.ts";
 import { bindArguments, isOptions } from "./signature.ts";
 
 /**
@@ -76,6 +76,7 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
       let dtype: DType | null = null;
       let plain = true;
       let grads = false;
+      let mixed = false;
       for (let i = 0; i < tensorAt.length; i++) {
         const a = args[tensorAt[i]!];
         if (!(a instanceof Tensor)) {
@@ -89,7 +90,10 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
           dtype = a.dtype;
         } else {
           if (a.shape !== shape) shape = broadcastShapes(name, shape, a.shape);
-          if (a._storage.device !== device) device = commonDevice(name, [...inputs, a]);
+          if (a._storage.device !== device) {
+            device = commonDevice(name, [...inputs, a]);
+            mixed = true;
+          }
           if (a.dtype !== dtype) plain = false;
         }
         inputs.push(a);
@@ -103,6 +107,7 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
       if (device === null) {
         throw new TypeError(`${name}(${info.signature.text}): at least one of ${tensorNames.join(", ")} must be a Tensor`);
       }
+      if (mixed) for (let i = 0; i < inputs.length; i++) if (inputs[i]!.device !== device) inputs[i] = moved(inputs[i]!, device);
       const values: Values | null = simple ? null : byName(names, args);
       const computed = computeType(rule, dtype!, values ?? {});
       rule.check?.(values!, computed);

@@ -8,6 +8,7 @@ import { Storage } from "../core/storage.ts";
 import { Tensor } from "../core/tensor.ts";
 import { load } from "../kernel/expr.ts";
 import type { KernelKind, KernelSpec, ParamsOf, ReduceOp, ReduceSpec } from "../kernel/spec.ts";
+import { readNow } from "./blocking.ts";
 import { cachedKernel, collect, expressions, fusible, makeTemplate, deferMap, type Dag, type Template } from "./fusion.ts";
 
 /** A new contiguous tensor with uninitialised memory. */
@@ -129,11 +130,27 @@ export function reduce(op: ReduceOp, x: Tensor, dims: readonly number[], dtypes:
   return outputs;
 }
 
+/** A copy of the bytes on another device. No autograd. */
+export function moved(t: Tensor, device: Device): Tensor {
+  const out = empty(t.shape, t.dtype, device);
+  if (t.numel() > 0) device.write(out._storage.buffer!, 0, bytesOf(t, `to("${device.type}")`));
+  return out;
+}
+
+/** The values' bytes in row-major order, read now; `what` wants them. */
+export function bytesOf(t: Tensor, what: string): Uint8Array {
+  if (t.numel() === 0) return new Uint8Array(0);
+  const { _offset, dtype, _storage, device } = contiguous(t);
+  return readNow(what, device, _storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
+}
+
 /** All tensors on one device, or an error that names the two. 0-d cpu tensors may join any device as scalars. */
 export function commonDevice(op: string, tensors: readonly Tensor[]): Device {
   let device: Device | null = null;
   for (const t of tensors) {
     if (device === null || t.device === device) device = t.device;
+    else if (joins(t)) continue;
+    else if (tensors.every((other) => other.device === t.device || joins(other))) device = t.device;
     else {
       throw new RuntimeError(
         `${op}: expected all tensors to be on the same device, but found at least two devices, ${device.type}:${device.index} and ${t.device.type}:${t.device.index}. Move them with .to(device).`,
@@ -142,3 +159,5 @@ export function commonDevice(op: string, tensors: readonly Tensor[]): Device {
   }
   return device!;
 }
+
+const joins = (t: Tensor): boolean => t.ndim === 0 && t.device.type === "cpu";

@@ -5,9 +5,8 @@ import { DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { needsGraph, Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
-import { readNow } from "../engine/blocking.ts";
 import { record } from "../engine/node.ts";
-import { alias, contiguous as dense, copyOf, empty } from "../engine/run.ts";
+import { alias, bytesOf, contiguous as dense, copyOf, moved } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
 import { resolveDevice } from "./devices.ts";
 import { bytesToArray, nested, type NestedNumbers, type TypedArray } from "./values.ts";
@@ -77,20 +76,6 @@ export const to: Op<[input: Tensor, ...ToArgs], Tensor, "method"> = composite(
   },
 );
 
-/** A copy of the bytes on another device. */
-function moved(t: Tensor, device: Device): Tensor {
-  const bytes = readBytes(t, `to("${device.type}")`);
-  const out = empty(t.shape, t.dtype, device);
-  device.write(out._storage.buffer!, 0, bytes);
-  return out;
-}
-
-function readBytes(t: Tensor, what = "reading values"): Uint8Array {
-  if (t.numel() === 0) return new Uint8Array(0);
-  const { _offset, dtype, _storage, device } = dense(t);
-  return readNow(what, device, _storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);
-}
-
 async function readBytesAsync(t: Tensor): Promise<Uint8Array> {
   if (t.numel() === 0) return new Uint8Array(0);
   const { _offset, dtype, _storage } = dense(t);
@@ -132,7 +117,7 @@ Object.assign(Tensor.prototype, {
     return bytesToArray(this.dtype, await readBytesAsync(this));
   },
   data_sync(this: Tensor) {
-    return bytesToArray(this.dtype, readBytes(this));
+    return bytesToArray(this.dtype, bytesOf(this, "reading values"));
   },
   async item(this: Tensor) {
     checkSingle(this);
