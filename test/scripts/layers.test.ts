@@ -19,6 +19,7 @@ test("downward imports pass", () => {
     "ts/entry.node.ts": 'import "node:fs"; import "./nn/module.ts"; import "../wasm/device/cpu.ts";',
     "examples/digits/main.ts": 'import * as torch from "kindling"; import "./model.ts"; import "node:fs";',
     "examples/digits/model.ts": 'import { nn } from "kindling";',
+    "examples/web/worker.ts": 'import "kindling"; import "uplot"; import "../digits/model.ts";',
   };
   expect(problemsOf(tree)).toEqual([]);
 });
