@@ -13,7 +13,7 @@ interface Preset {
   readonly batchSize: number;
 }
 const PRESETS: Readonly<Record<ModelName, Preset>> = {
-  digits: { lengthLabel: "Epochs", length: 10, maxLength: 1000, learningRate: 3e-3, batchSize: 64 },
+  digits: { lengthLabel: "Epochs", length: 15, maxLength: 1000, learningRate: 3e-3, batchSize: 64 },
   gpt: { lengthLabel: "Steps", length: 300, maxLength: 100_000, learningRate: 1e-3, batchSize: 16 },
 };
 

@@ -162,5 +162,6 @@ async function receive(message: ToWorker): Promise<void> {
   }
 }
 
+globalThis.addEventListener("unhandledrejection", ({ reason }) => fail(reason, false));
 scope.onmessage = ({ data }) => void receive(data).catch((error: unknown) => fail(error, false));
 post({ type: "ready", environment: await environment() });
