@@ -1,0 +1,231 @@
+/**
+ * A GPU device on any backend: kernels from gpu/kernels, buffers that come back when nobody refers to them, complaints of kernels that become
+ * errors at the next await.
+ */
+
+import type { Buffer, Device, DeviceCaps, DeviceType, Kernel, MemoryStats, View } from "../ts/core/device.ts";
+import type { DType } from "../ts/core/dtype.ts";
+import { NotImplementedError, RuntimeError } from "../ts/core/errors.ts";
+import type { KernelKind, KernelSpec, ParamsOf } from "../ts/kernel/spec.ts";
+import { specKey } from "../ts/kernel/spec_key.ts";
+import type { GpuBackend } from "./backend.ts";
+import { Complaints } from "./complaints.ts";
+import type { DTypeLayout, GpuCaps, GpuLowering } from "./context.ts";
+import { ELEM_BYTES } from "./ir.ts";
+import { lowerings } from "./kernels/index.ts";
+import { deviceBytes, layoutsOf, toDevice, toHost } from "./layout.ts";
+import { type Collector, GpuBuffer, LiveBuffers } from "./memory.ts";
+import { RunContext } from "./run_context.ts";
+
+/** A lowered spec of whatever kind. */
+type Run = (inputs: readonly View[], outputs: readonly View[], params: never) => void;
+
+export class GpuKernel implements Kernel {
+  constructor(
+    readonly device: GpuDevice,
+    readonly kind: KernelKind,
+    readonly run: Run,
+  ) {}
+}
+
+/** Leaf inputs and scalar ops of one fused map. */
+const MOST_MAP_INPUTS = 16;
+const MOST_MAP_OPS = 64;
+
+export class GpuDevice implements Device {
+  readonly index = 0;
+  readonly caps: DeviceCaps;
+  readonly gpuCaps: GpuCaps;
+  /** How a dtype lives here. Throws NotImplementedError for what does not exist. */
+  readonly layout: (dtype: DType) => DTypeLayout;
+  readonly #backend: GpuBackend;
+  readonly #live: LiveBuffers;
+  readonly #collector: Collector;
+  readonly #context: RunContext;
+  readonly #complaints: Complaints;
+  readonly #bySpec = new WeakMap<KernelSpec, GpuKernel>();
+  readonly #byKey = new Map<string, GpuKernel>();
+
+  constructor(
+    readonly type: DeviceType,
+    backend: GpuBackend,
+    collector: Collector,
+  ) {
+    this.#backend = backend;
+    this.#collector = collector;
+    this.gpuCaps = backend.caps;
+    this.layout = layoutsOf(type, backend.caps);
+    // One output, and one binding to spare.
+    const maxMapInputs = Math.max(4, Math.min(MOST_MAP_INPUTS, backend.caps.maxStorageBuffers - 2));
+    const wide = backend.caps.wide;
+    this.caps = { float64: wide, int64: wide, readSync: false, maxMapInputs, maxMapOps: MOST_MAP_OPS };
+    this.#live = new LiveBuffers(collector, (memory) => backend.release(memory));
+    this.#complaints = new Complaints(backend);
+    this.#context = new RunContext(this, backend, this.#complaints);
+  }
+
+  /** Garbage collections that memory pressure has caused so far. */
+  get collections(): number {
+    return this.#live.collections;
+  }
+
+  alloc(nbytes: number, dtype: DType): GpuBuffer {
+    this.#backend.checkUsable();
+    const { elem } = this.layout(dtype);
+    this.#live.makeRoom();
+    const memory = this.#backend.allocate(deviceBytes(nbytes / dtype.itemsize, elem));
+    return this.adopt(new GpuBuffer(this, nbytes, dtype, elem, memory));
+  }
+
+  free(buffer: Buffer): void {
+    if (!this.#live.free(buffer as GpuBuffer)) throw new RuntimeError(`${this.type}: a buffer was freed twice`);
+  }
+
+  write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void {
+    this.#backend.checkUsable();
+    const target = this.checkLive(buffer);
+    const [first, size] = this.#range("write", target, byteOffset, bytes.length);
+    if (size === 0) return;
+    const { dtype, elem, memory } = target;
+    const data = toDevice(this.type, dtype, elem, bytes);
+    const start = first * ELEM_BYTES[elem];
+    const rest = start + data.length;
+    const unit = this.#backend.copyAlignment - 1;
+    if (size === target.nbytes / dtype.itemsize) this.#backend.cleanse?.(memory);
+    if (((start | rest) & unit) === 0) return this.#backend.upload(memory, start, data);
+    const padded = new Uint8Array((data.length + unit) & ~unit);
+    padded.set(data);
+    // Behind the last element lies nothing that could be harmed.
+    if ((start & unit) === 0 && rest === (target.nbytes / dtype.itemsize) * ELEM_BYTES[elem]) {
+      return this.#backend.upload(memory, start, padded);
+    }
+    this.#context.writeOdd(padded, { memory, elem, first, size });
+  }
+
+  async read(buffer: Buffer, byteOffset: number, nbytes: number): Promise<Uint8Array> {
+    this.#backend.checkUsable();
+    const source = this.checkLive(buffer);
+    const [first, size] = this.#range("read", source, byteOffset, nbytes);
+    const { dtype, elem, memory } = source;
+    if (size === 0) return new Uint8Array(0);
+    const unit = this.#backend.copyAlignment - 1;
+    const start = first * ELEM_BYTES[elem];
+    const end = start + size * ELEM_BYTES[elem];
+    const from = start & ~unit;
+    const data = this.#backend.download(memory, from, ((end + unit) & ~unit) - from);
+    const complaint = this.#complaints.check();
+    const [bytes, error] = await Promise.all([data, complaint]);
+    if (error !== null) throw error;
+    return toHost(dtype, elem, bytes.subarray(start - from, end - from));
+  }
+
+  prepare(spec: KernelSpec): GpuKernel {
+    let kernel = this.#bySpec.get(spec);
+    if (kernel === undefined) {
+      const key = specKey(spec);
+      kernel = this.#byKey.get(key);
+      if (kernel === undefined) {
+        const lowering = lowerings[spec.kind] as GpuLowering<KernelKind>;
+        kernel = new GpuKernel(this, spec.kind, lowering(spec, this.#context) as Run);
+        this.#byKey.set(key, kernel);
+      }
+      this.#bySpec.set(spec, kernel);
+    }
+    return kernel;
+  }
+
+  run(kernel: Kernel, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
+    this.#backend.checkUsable();
+    for (const view of inputs) this.#checkView(view);
+    for (const view of outputs) this.#checkView(view);
+    const { kind, run } = kernel as GpuKernel;
+    if (kind === "map" && this.#backend.cleanse) for (const view of outputs) this.#cleanse(view, inputs);
+    try {
+      run(inputs, outputs, params as never);
+    } finally {
+      this.#context.endRun();
+    }
+  }
+
+  async synchronize(): Promise<void> {
+    this.#backend.checkUsable();
+    const [error] = await Promise.all([this.#complaints.check(), this.#backend.synchronize()]);
+    if (error !== null) throw error;
+  }
+
+  memoryStats(): MemoryStats {
+    this.#live.collect(); // what is dead does not count
+    return this.#live.stats(this.#backend.reservedBytes);
+  }
+
+  /**
+   * Awaited between steps where garbage of the current job cannot be collected (browsers): lets the job end, so that what it held can
+   * die, then frees what died. Does nothing while memory is plentiful.
+   */
+  async relieve(): Promise<void> {
+    if (!this.#live.mustWait || !this.#live.pressed) return;
+    await this.#collector.macrotask();
+    this.#live.collect();
+  }
+
+  /** Runs a spec inside of another's run: for kernels made of others. */
+  lowered<K extends KernelKind>(
+    spec: Extract<KernelSpec, { kind: K }>,
+  ): (inputs: readonly View[], outputs: readonly View[], params: ParamsOf[K]) => void {
+    return this.prepare(spec).run as (inputs: readonly View[], outputs: readonly View[], params: ParamsOf[K]) => void;
+  }
+
+  /** Takes charge of a buffer: its memory goes back to the backend when nothing refers to the buffer any more. */
+  protected adopt(buffer: GpuBuffer): GpuBuffer {
+    this.#live.add(buffer);
+    return buffer;
+  }
+
+  /** The buffer as this device's own, or an error when it was freed or belongs to another. */
+  protected checkLive(buffer: Buffer): GpuBuffer {
+    if (!(buffer instanceof GpuBuffer) || buffer.device !== this) {
+      const { type, index } = buffer.device;
+      throw new RuntimeError(
+        `${this.type}: a buffer of ${type === this.type ? `an earlier ${type} device` : `${type}:${index}`} was used on this device`,
+      );
+    }
+    if (buffer.entry === null) throw new RuntimeError(`${this.type}: a buffer was used after it was freed`);
+    return buffer;
+  }
+
+  #checkView({ buffer, dtype }: View): void {
+    const { elem, dtype: own } = this.checkLive(buffer);
+    if (dtype === own) return;
+    const wanted = this.layout(dtype).elem;
+    // Other elements of the same size are the same bytes, if each is what the host would keep.
+    if (dtype.itemsize !== own.itemsize || ELEM_BYTES[wanted] !== ELEM_BYTES[elem] || ELEM_BYTES[elem] !== own.itemsize) {
+      throw new NotImplementedError(
+        `${this.type}: ${own} memory cannot be seen as ${dtype} on this device, which keeps them as ${elem} and ${wanted}; convert with .to(${dtype}), or do it on the cpu`,
+      );
+    }
+  }
+
+  #cleanse({ buffer, shape, strides, offset, dtype }: View, inputs: readonly View[]): void {
+    if (offset !== 0 || inputs.some((v) => v.buffer === buffer)) return;
+    let size = 1;
+    for (let d = shape.length - 1; d >= 0; d--) {
+      if (shape[d] !== 1 && strides[d] !== size) return;
+      size *= shape[d]!;
+    }
+    if (size * dtype.itemsize === buffer.nbytes) this.#backend.cleanse!((buffer as GpuBuffer).memory);
+  }
+
+  /** First element and number of elements of a byte range. */
+  #range(what: string, buffer: GpuBuffer, byteOffset: number, nbytes: number): [first: number, size: number] {
+    const { itemsize } = buffer.dtype;
+    const first = byteOffset / itemsize;
+    const size = nbytes / itemsize;
+    if (byteOffset < 0 || nbytes < 0 || byteOffset + nbytes > buffer.nbytes) {
+      throw new RuntimeError(`${this.type}: ${what} of ${nbytes} bytes at ${byteOffset} of a buffer of ${buffer.nbytes} bytes`);
+    }
+    if (!Number.isInteger(first) || !Number.isInteger(size)) {
+      throw new RuntimeError(`${this.type}: ${what} of ${nbytes} bytes at ${byteOffset} cuts elements of ${buffer.dtype} in two`);
+    }
+    return [first, size];
+  }
+}
