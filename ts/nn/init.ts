@@ -185,7 +185,7 @@ export const trunc_normal_: Init<[{ mean?: number }, { std?: number }, { a?: num
  */
 function orthonormal(columns: Tensor): Float64Array {
   const [n, length] = columns.shape as [number, number];
-  const q = Float64Array.from(columns.double().data_sync() as Float64Array);
+  const q = Float64Array.from(columns.data_sync() as ArrayLike<number>);
   const column = (j: number): Float64Array => q.subarray(j * length, (j + 1) * length);
   const dot = (a: Float64Array, b: Float64Array): number => a.reduce((sum, x, r) => sum + x * b[r]!, 0);
   for (let j = 0; j < n; j++) {

@@ -1,7 +1,7 @@
 /** Random numbers: generators, and tensors drawn from them. On cpu the streams are PyTorch's, bit for bit. */
 
 import type { Device } from "../core/device.ts";
-import { bool, float64, get_default_dtype, int64, uint8, type DType, type Scalar } from "../core/dtype.ts";
+import { bool, float32, float64, get_default_dtype, int64, uint8, type DType, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
@@ -373,8 +373,9 @@ export const multinomial: MultinomialOp = defineOp("multinomial", "input, num_sa
     const cumulative = input.cumsum(-1);
     const total = cumulative.slice(-1, n - 1);
     const shape = [...input.shape.slice(0, -1), num_samples];
-    const uniform = draw("uniform", shape, float64, input.device, 0, 1, generator);
-    const at = searchsorted(cumulative.div(total).to(float64), uniform);
+    const fine = input.device.caps.float64 ? float64 : float32;
+    const uniform = draw("uniform", shape, fine, input.device, 0, 1, generator);
+    const at = searchsorted(cumulative.div(total).to(fine), uniform);
     return at.clamp({ max: n - 1 });
   },
 });

@@ -1,6 +1,5 @@
 /** torch.nn.functional.ctc_loss: dynamic programming over plain arrays, with its gradient. */
 
-import { float64, int64 } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { formatShape } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
@@ -13,7 +12,7 @@ import { checkFloating, checkReduction } from "./shared.ts";
 type Lengths = Tensor | readonly number[];
 
 const numbersOf = (x: Lengths): number[] =>
-  x instanceof Tensor ? Array.from(x.to(int64).contiguous().reshape([-1]).data_sync() as BigInt64Array, Number) : x.map(Number);
+  x instanceof Tensor ? Array.from(x.data_sync() as ArrayLike<number | bigint>, Number) : x.map(Number);
 
 /** log(e^a + e^b) */
 function logAdd(a: number, b: number): number {
@@ -88,7 +87,7 @@ const ctc_losses: CtcPrimitive = defineOp("ctc_loss", "log_probs, labels, length
   method: false,
   forward(ctx, log_probs: Tensor, labels: number[][], lengths: number[], blank: number, zero: boolean) {
     const [steps, batch, classes] = log_probs.shape as [number, number, number];
-    const logp = log_probs.to(float64).contiguous().data_sync() as Float64Array;
+    const logp = Float64Array.from(log_probs.data_sync() as ArrayLike<number>);
     const grad = new Float64Array(steps * batch * classes);
     const problem: Problem = { logp, sizes: [steps, batch, classes], labels, lengths, blank };
     const losses = Float64Array.from({ length: batch }, (_, b) => sequence(problem, b, grad));
