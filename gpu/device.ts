@@ -55,10 +55,15 @@ export class GpuDevice implements Device {
     this.#collector = collector;
     this.gpuCaps = backend.caps;
     this.layout = layoutsOf(type, backend.caps);
-    // One output, and one binding to spare.
-    const maxMapInputs = Math.max(4, Math.min(MOST_MAP_INPUTS, backend.caps.maxStorageBuffers - 2));
-    const wide = backend.caps.wide;
-    this.caps = { float64: wide, int64: wide, readSync: false, maxMapInputs, maxMapOps: MOST_MAP_OPS };
+    const { wide, maxStorageBuffers } = backend.caps;
+    this.caps = {
+      float64: wide,
+      int64: wide,
+      readSync: false,
+      maxMapInputs: Math.min(MOST_MAP_INPUTS, maxStorageBuffers - 2),
+      maxMapBuffers: maxStorageBuffers,
+      maxMapOps: MOST_MAP_OPS,
+    };
     this.#live = new LiveBuffers(collector, (memory) => backend.release(memory));
     this.#complaints = new Complaints(backend);
     this.#context = new RunContext(this, backend, this.#complaints);
