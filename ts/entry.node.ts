@@ -2,6 +2,7 @@
 
 import { createCpuDevice } from "../wasm/device/index.ts";
 import "./io/files.node.ts";
+import "./worker.node.ts";
 import { registerDevice } from "./ops/devices.ts";
 import { nodePlatform } from "../wasm/device/platform.node.ts";
 
