@@ -1,0 +1,2 @@
+// Stands for Node modules that the peers name and a page never uses.
+export default {};
