@@ -258,4 +258,22 @@ describe("without a WebGPU adapter", () => {
     await page.click("#train");
     await firstLoss(page);
   }, 60_000);
+
+  it("offers the cpu where a training cannot begin on the device that was asked for", async () => {
+    const { page } = await bare.open({ site: sites.isolated, path: "/index.html" });
+    await state(page, "idle");
+    await page.locator("input[value=webgpu]").evaluate((radio: HTMLInputElement) => {
+      radio.disabled = false;
+      radio.checked = true;
+    });
+    await page.click("#train");
+    await page.locator("#banner").waitFor();
+    expect(await textOf(page, "banner-title")).toBe("The device is not available");
+    expect(await textOf(page, "banner-text")).toContain("webgpu");
+    expect(await textOf(page, "banner-action")).toBe("Train on the CPU instead");
+    await page.click("#banner-action");
+    await firstLoss(page);
+    expect(await page.locator("input[value=cpu]").isChecked()).toBe(true);
+    expect(await textOf(page, "status")).toBe("Training on CPU");
+  }, 60_000);
 });
