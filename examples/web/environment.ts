@@ -17,7 +17,7 @@ async function adapter(): Promise<{ name: string } | { missing: string }> {
     return { missing: globalThis.isSecureContext ? "this browser has no WebGPU" : "WebGPU needs https or localhost" };
   }
   const found = await gpu.requestAdapter();
-  if (found === null) return { missing: "WebGPU is there, but it offers no adapter (is hardware acceleration switched off?)" };
+  if (found === null) return { missing: "the browser offers no adapter (is hardware acceleration switched off?)" };
   const { vendor, architecture, description } = found.info ?? {};
   const parts = [description, vendor, architecture].filter((part) => typeof part === "string" && part !== "");
   return { name: String(parts[0] ?? "unnamed adapter") + (parts.length > 1 ? ` (${parts.slice(1).join(", ")})` : "") };
