@@ -16,6 +16,7 @@ export {
 export * from "./ops/index.ts";
 export * as autograd from "./autograd/index.ts";
 export * as io from "./io/index.ts";
+export { from_image, type FromImageOptions, type ImageLike, type ImageMode, type ImageSource } from "./io/image.ts";
 export * as nn from "./nn/index.ts";
 export * as optim from "./optim/index.ts";
 export * as special from "./ops/special.ts";
