@@ -3,6 +3,7 @@
 import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { KernelKind } from "../../ts/kernel/spec.ts";
 import type { GpuLowering } from "../context.ts";
+import { lowerMap } from "./map.ts";
 
 function missing<K extends KernelKind>(kind: K): GpuLowering<K> {
   return () => {
@@ -11,7 +12,7 @@ function missing<K extends KernelKind>(kind: K): GpuLowering<K> {
 }
 
 export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
-  map: missing("map"),
+  map: lowerMap,
   reduce: missing("reduce"),
   scan: missing("scan"),
   matmul: missing("matmul"),
