@@ -9,6 +9,8 @@ import { runFamily } from "./training/family.ts";
 export interface RunOptions {
   /** Runs only the units (operation, FAMILY, FAMILY/GROUP) that it accepts. */
   readonly only?: (unit: string) => boolean;
+  /** Runs only the cases that it accepts; it is asked once for each. */
+  readonly pick?: (unit: string, id: string) => boolean;
   readonly report: (outcome: Outcome) => void;
 }
 
@@ -18,18 +20,24 @@ interface Index {
 }
 
 /** Runs a corpus of operations or of training; says which it was, for the summary. */
-export async function runCorpus(session: Session, corpus: Corpus, { only = () => true, report }: RunOptions): Promise<string> {
+export async function runCorpus(
+  session: Session,
+  corpus: Corpus,
+  { only = () => true, pick = () => true, report }: RunOptions,
+): Promise<string> {
   const index = readJson<Index>(corpus, "index.json");
   if (index.ops !== undefined) {
     for (const [name, entry] of Object.entries(index.ops)) {
       if (!only(name)) continue;
-      await runOperation(session, corpus, name, entry, report);
+      await runOperation(session, corpus, name, entry, report, (id) => pick(name, id));
       await breathe();
     }
     return "ops";
   }
   if (index.families !== undefined) {
-    for (const family of Object.keys(index.families)) await runFamily(session, corpus, family, only, report, breathe);
+    for (const family of Object.keys(index.families)) {
+      await runFamily(session, corpus, family, only, report, breathe, pick);
+    }
     return "groups";
   }
   throw new Error("the index names neither ops nor families: this is no corpus that can be run");
@@ -37,5 +45,8 @@ export async function runCorpus(session: Session, corpus: Corpus, { only = () =>
 
 /** Lets finalizers run, which give a library's memory back. */
 function breathe(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") setImmediate(resolve);
+    else setTimeout(resolve);
+  });
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import * as torch from "kindling";
 import { runCorpus } from "./corpora.ts";
-import { openCorpus } from "./corpus.ts";
+import { openCorpus } from "./corpus_files.ts";
 import type { Known } from "./known.ts";
 import { Report } from "./report.ts";
 import { Session, type Namespace } from "./session.ts";

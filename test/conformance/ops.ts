@@ -67,14 +67,19 @@ export async function runOperation(
   name: string,
   entry: OpEntry,
   report: (outcome: Outcome) => void,
+  pick: (id: string) => boolean = () => true,
 ): Promise<void> {
   const manifest = readJson<Manifest>(corpus, `${entry.file}.json`);
   const tensors = readTensors(corpus, manifest.tensors);
   const subject: Subject = { session, manifest, entry, tensors, freedom: readFreedom(manifest.ambiguous) };
-  for (const c of manifest.cases) report(await outcomeOf(name, String(c.id), () => runCase(subject, c)));
-  for (const c of manifest.errors) report(await outcomeOf(name, c.id, () => runErrorCase(subject, c)));
+  for (const c of manifest.cases) {
+    if (pick(String(c.id))) report(await outcomeOf(name, String(c.id), () => runCase(subject, c)));
+  }
+  for (const c of manifest.errors) {
+    if (pick(c.id)) report(await outcomeOf(name, c.id, () => runErrorCase(subject, c)));
+  }
   for (const alias of entry.aliases ?? []) {
-    if (!hasFunction(session, alias)) continue;
+    if (!hasFunction(session, alias) || !pick(`alias ${alias}`)) continue;
     report(await outcomeOf(name, `alias ${alias}`, () => checkAlias(subject, alias)));
   }
 }

@@ -10,7 +10,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import * as torch from "kindling";
 import { runCorpus } from "./corpora.ts";
-import { openCorpus, writePack } from "./corpus.ts";
+import { openCorpus, writePack } from "./corpus_files.ts";
 import { extend, type Known } from "./known.ts";
 import { Report, triage } from "./report.ts";
 import { Session, type Namespace } from "./session.ts";

@@ -40,12 +40,13 @@ export async function runFamily(
   only: (unit: string) => boolean,
   report: (outcome: Outcome) => void,
   breathe: () => Promise<void>,
+  pick: (unit: string, id: string) => boolean = () => true,
 ): Promise<void> {
   const { cases, tensors: file } = readJson<Family>(corpus, `${family}.json`);
   const tensors = readTensors(corpus, file);
   for (const c of cases) {
     const unit = `${family}/${c.id.split("/")[0]}`;
-    if (!only(unit)) continue;
+    if (!only(unit) || !pick(unit, c.id)) continue;
     const outcome = await outcomeOf(unit, c.id, async () => {
       const run = RUNNERS[family];
       if (run === undefined) throw new Failure(`the runner does not know the family "${family}"`);

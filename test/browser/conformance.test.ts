@@ -1,0 +1,57 @@
+/**
+ * A fifth of the golden corpora in Chromium, some cases of every operation: what test/conformance/known.json promises holds there too, on
+ * the cpu with threads and without, and on webgpu where the library has it.
+ */
+
+import * as torch from "kindling";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, it } from "vitest";
+import { readPack } from "../conformance/corpus_files.ts";
+import type { Known } from "../conformance/known.ts";
+import { bundleProgram, root, useBrowser, type Program } from "./harness.ts";
+import type * as conformanceProgram from "./programs/conformance.ts";
+
+const SHARE = 5;
+const browser = useBrowser();
+const known = JSON.parse(readFileSync(join(root, "test/conformance/known.json"), "utf8")) as Known;
+let program: Program<typeof conformanceProgram>;
+
+beforeAll(async () => {
+  program = await bundleProgram<typeof conformanceProgram>("./programs/conformance.ts");
+  mkdirSync(join(root, "build/browser"), { recursive: true });
+  for (const kind of ["ops", "training"]) {
+    writeFileSync(join(root, `build/browser/${kind}.corpus`), readPack(join(root, `test/golden/${kind}.pack`)));
+  }
+});
+
+const places: [device: string, isolated: boolean, place: "run" | "runInWorker"][] = [
+  ["cpu", true, "run"],
+  ["cpu", false, "runInWorker"],
+  ...("webgpu" in torch ? [["webgpu", true, "run"] as [string, boolean, "run"]] : []),
+];
+
+it.each(places.flatMap((place) => (["ops", "training"] as const).map((kind) => [...place, kind] as const)))(
+  "on %s, isolated: %s, %s: %s",
+  async (device, isolated, place, kind) => {
+    const page = await browser.open({ isolated });
+    const reply = await page[place](program, "conform", {
+      url: new URL(`/build/browser/${kind}.corpus`, page.page.url()).href,
+      device,
+      share: SHARE,
+    });
+    const { passed, failed, skipped } = reply.totals;
+    console.log(`${kind} on ${device} in Chromium: ${passed} passed, ${failed} failed, ${skipped} skipped`);
+    const promised = new Set(known[kind]);
+    const broken = Object.entries(reply.units).flatMap(([unit, { problems }]) =>
+      promised.has(unit) ? problems.filter((p) => p.status === "failed").map((p) => `${unit} ${p.id}: ${p.reason}`) : [],
+    );
+    expect(broken).toEqual([]);
+    expect(
+      known[kind].filter((unit) => !(unit in reply.units)),
+      "units without a case",
+    ).toEqual([]);
+    expect(passed).toBeGreaterThan(known[kind].length / 2);
+  },
+  600_000,
+);
