@@ -15,11 +15,11 @@ export function summarize(times: readonly number[]): Timing {
   return { median, min: sorted[0]!, max: sorted.at(-1)!, runs: sorted.length };
 }
 
-/** Something that is timed: runs once and is done when it returns. */
-export type Run = () => void;
+/** Something that is timed: runs once and is done when it returns, or when its promise resolves; on a GPU it may only have been enqueued. */
+export type Run = () => void | Promise<unknown>;
 
 /** Milliseconds of one call, averaged over enough calls to fill `atLeast`; one more before them brings its data into the caches. */
-export function once(run: Run, atLeast = 20): number {
+export function once(run: () => void, atLeast = 20): number {
   run();
   let calls = 0;
   const start = performance.now();
@@ -30,6 +30,18 @@ export function once(run: Run, atLeast = 20): number {
     now = performance.now();
   } while (now - start < atLeast);
   return (now - start) / calls;
+}
+
+/** The same of work that a GPU does later: calls go on while it works, and all of them have run when the clock stops. */
+export async function onceOnGpu(run: Run, synchronize: () => Promise<void>, atLeast = 20): Promise<number> {
+  const timed = async (calls: number): Promise<number> => {
+    const start = performance.now();
+    for (let i = 0; i < calls; i++) await run();
+    await synchronize();
+    return (performance.now() - start) / calls;
+  };
+  const first = await timed(1);
+  return timed(Math.min(1000, Math.max(1, Math.ceil(atLeast / first))));
 }
 
 /** Samples of each runner in turn, so that a noisy moment hits all of them. Runners may be asynchronous. */

@@ -1,6 +1,6 @@
 /**
- * npm run bench -- [--suite NAME,...] [--device cpu] [--threads N] [--json FILE] [--rounds N]
- * Every figure, the ceilings and native PyTorch's times come from one run, taking turns.
+ * npm run bench -- [--suite NAME,...] [--device cpu|webgpu] [--threads N] [--json FILE] [--rounds N]
+ * Every figure, the ceilings and native PyTorch's times (on the cpu) come from one run, taking turns.
  */
 
 import * as torch from "kindling";
@@ -9,8 +9,9 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { CpuDevice } from "../wasm/device/index.ts";
 import { kernelSuites, type Case } from "./cases.ts";
-import { measureCopy, measureMadd } from "./ceilings.ts";
-import { inTurns, once, summarize, type Timing } from "./measure.ts";
+import { cpuCeilings } from "./ceilings.ts";
+import { webgpuCeilings } from "./ceilings_webgpu.ts";
+import { inTurns, once, onceOnGpu, summarize, type Run, type Timing } from "./measure.ts";
 import { measureMemory } from "./memory.ts";
 import { Native } from "./native/client.ts";
 import { training } from "./training.ts";
@@ -21,24 +22,30 @@ const names = [...Object.keys(suites), "threads", "memory"];
 
 const { values } = parseArgs({
   options: {
-    suite: { type: "string", default: names.join(",") },
+    suite: { type: "string" },
     device: { type: "string", default: "cpu" },
     threads: { type: "string", default: "1" },
     rounds: { type: "string", default: "11" },
     json: { type: "string" },
   },
 });
-const chosen = values.suite.split(",");
+const onCpu = values.device === "cpu";
+const chosen = values.suite?.split(",") ?? names.filter((name) => onCpu || name !== "threads");
 for (const name of chosen) {
   if (!names.includes(name)) {
-    throw new Error(`there is no suite "${name}"; there are ${names.join(", ")}`);
+    throw new Error(`there is no suite "${name}"; there are ${names.join(", ")} (and npm run bench:peers)`);
   }
 }
-const threads = Number(values.threads);
+const threads = onCpu ? Number(values.threads) : 1;
 torch.set_num_threads(threads);
+if (!onCpu) await torch.accelerator();
 torch.set_default_device(values.device);
-const device = torch.get_default_device() as CpuDevice;
-const native = chosen.some((s) => s in suites) ? await Native.start(threads) : null;
+const device = torch.get_default_device();
+if (chosen.includes("threads") && !onCpu) throw new Error(`the suite "threads" is about the cpu, not about ${values.device}`);
+const gpu = onCpu ? null : await webgpuCeilings();
+const ceilings = gpu ?? cpuCeilings(device as CpuDevice);
+const native = onCpu && chosen.some((s) => s in suites) ? await Native.start(threads) : null;
+const sample = onCpu ? once : (run: Run): Promise<number> => onceOnGpu(run, () => device.synchronize());
 
 interface Row {
   readonly suite: string;
@@ -71,25 +78,27 @@ function describe(c: Case, ours: Timing, theirs: Timing | null, madd: number, co
   return parts.join(", ");
 }
 
-console.log(
-  `${cpus()[0]?.model ?? "unknown processor"}, Node ${process.version}, ${device.variant} kernels, ${threads} thread(s), native PyTorch ${native?.version ?? "absent"}`,
-);
+const where =
+  gpu === null
+    ? `${(device as CpuDevice).variant} kernels, ${threads} thread(s), native PyTorch ${native?.version ?? "absent"}`
+    : `${device.type} on ${gpu.adapter}`;
+console.log(`${cpus()[0]?.model ?? "unknown processor"}, Node ${process.version}, ${where}`);
 for (const suite of chosen) {
   for (const c of suites[suite] ?? []) {
     torch.manual_seed(0);
     const run = c.prepare();
-    const runners: (() => number | Promise<number>)[] = [() => once(run)];
+    const runners: (() => number | Promise<number>)[] = [() => sample(run)];
     if (native !== null) runners.push(() => native.time(c.name));
-    const ceilings = { madd: [] as number[], copy: [] as number[] };
-    runners.push(() => {
-      ceilings.madd.push(measureMadd(device));
-      ceilings.copy.push(measureCopy());
+    const limits = { madd: [] as number[], copy: [] as number[] };
+    runners.push(async () => {
+      limits.madd.push(await ceilings.madd());
+      limits.copy.push(await ceilings.copy());
       return 0;
     });
     const timings = await inTurns(runners, { rounds: Number(values.rounds) });
     const ours = timings[0]!;
     const theirs = native === null ? null : timings[1]!;
-    const [madd, copy] = [summarize(ceilings.madd).median, summarize(ceilings.copy).median];
+    const [madd, copy] = [summarize(limits.madd).median, summarize(limits.copy).median];
     madds.push(madd);
     copies.push(copy);
     const note = describe(c, ours, theirs, madd, copy);
@@ -121,12 +130,20 @@ if (chosen.includes("threads")) {
   }
   torch.set_num_threads(threads);
 }
-const memory = chosen.includes("memory") ? measureMemory(2000) : null;
+const memory = chosen.includes("memory") ? await measureMemory(2000) : null;
 if (memory !== null) {
   console.log(
     `2,000 training steps: ${memory.early} bytes reserved after step 100, ${memory.late} after step 2,000 (${memory.change.toFixed(1)}%)`,
   );
 }
 native?.stop();
+ceilings.close();
 if (values.json !== undefined)
-  writeFileSync(values.json, JSON.stringify({ node: process.version, threads, rows, scaling, memory }, null, 1));
+  writeFileSync(
+    values.json,
+    JSON.stringify(
+      { node: process.version, device: values.device, adapter: gpu?.adapter, threads, rows, scaling, memory },
+      null,
+      1,
+    ),
+  );

@@ -28,7 +28,9 @@ function trainingStep(forward: (x: Tensor) => Tensor, optimizer: optim.Optimizer
     const loss = F.cross_entropy(forward(x), y);
     loss.backward();
     optimizer.step();
+    if (!loss.device.caps.readSync) return loss.item();
     loss.item_sync();
+    return undefined;
   };
 }
 

@@ -121,7 +121,6 @@ async function measure(c: Case, contestants: readonly Contestant[], options: Opt
       // Inputs are uploaded before the clock starts.
       s.first = await sample(runner, 1);
     });
-    await attempt(s, async (runner) => void (await sample(runner, 1)));
     await attempt(s, async (runner) => {
       s.counts.dispatches = s.counts.submits = 0;
       await sample(runner, 1);
@@ -135,7 +134,7 @@ async function measure(c: Case, contestants: readonly Contestant[], options: Opt
       await attempt(s, async (runner) => void s.samples.push(await sample(runner, c.calls)));
     }
   }
-  const reference = await referenceValues(c, 3 + rounds * c.calls);
+  const reference = await referenceValues(c, 2 + rounds * c.calls);
   const measured: Measured[] = [];
   for (const s of states) {
     let far = Infinity;
