@@ -17,6 +17,9 @@ import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
 import type { KernelKind, KernelSpec, ParamsOf } from "../../ts/kernel/spec.ts";
 import { createCpuDevice } from "../../wasm/device/index.ts";
 import { nodePlatform } from "../../wasm/device/platform.node.ts";
+import { createWebGpuDevice } from "../../gpu/webgpu/init.ts";
+import { nodeWebGpu } from "../../gpu/webgpu/platform.node.ts";
+import { expect } from "vitest";
 
 export interface Target {
   readonly name: string;
@@ -34,6 +37,20 @@ function interpreter(name: string, options: ConstructorParameters<typeof Interpr
   return { name: `interpreter ${name}`, device, slow: true, wide: device.gpuCaps.wide };
 }
 
+/** Dawn, with all that the adapter has and with WebGPU's minimum. Only KINDLING_VULKAN=none lets it be missing. */
+async function dawn(): Promise<Target[]> {
+  if (process.env.KINDLING_VULKAN === "none") {
+    console.error(`NOT RUN (KINDLING_VULKAN=none): the tests of ${expect.getState().testPath ?? "kernels"} on webgpu`);
+    return [];
+  }
+  const platform = nodeWebGpu(nodePlatform());
+  const target = async (name: string, limits: "maximal" | "minimal"): Promise<Target> => {
+    const device = await createWebGpuDevice(platform, { limits });
+    return { name, device, slow: false, wide: false };
+  };
+  return [await target("webgpu", "maximal"), await target("webgpu minimal", "minimal")];
+}
+
 export const devices: readonly Target[] = [
   interpreter("minimal", { order: "reverse", hostile: true }),
   interpreter("subgroups of 4", { caps: { subgroups: { min: 4, max: 4 } }, order: 1 }),
@@ -42,6 +59,7 @@ export const devices: readonly Target[] = [
     caps: { wide: true, f16: true, subgroups: { min: 32, max: 32 }, maxStorageBuffers: 64, maxWorkgroupStorage: 48 << 10 },
     order: "forward",
   }),
+  ...(await dawn()),
 ];
 
 /** A view by its elements: `values` fills its memory, which `strides` and `offset` walk (dense by default). */
