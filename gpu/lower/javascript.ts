@@ -104,11 +104,11 @@ function operation(op: OpName, scalar: ScalarType, args: readonly string[], opti
     case "log2_fast":
       return mask(`log2(${a})`);
     case "and":
-      return truth ? `(${a} && ${b})` : mask(`${a} & ${b}`);
+      return truth ? `(${a} && ${b})` : mask(`(${a} & ${b})`);
     case "or":
-      return truth ? `(${a} || ${b})` : mask(`${a} | ${b}`);
+      return truth ? `(${a} || ${b})` : mask(`(${a} | ${b})`);
     case "xor":
-      return truth ? `(${a} !== ${b})` : mask(`${a} ^ ${b}`);
+      return truth ? `(${a} !== ${b})` : mask(`(${a} ^ ${b})`);
     case "not":
       return truth ? `!${a}` : mask(`~${a}`);
     case "shl":
