@@ -41,7 +41,8 @@ export class GpuDevice implements Device {
   readonly #backend: GpuBackend;
   readonly #live: LiveBuffers;
   readonly #collector: Collector;
-  readonly #context: RunContext;
+  /** @internal What kernels get. */
+  readonly context: RunContext;
   readonly #complaints: Complaints;
   readonly #bySpec = new WeakMap<KernelSpec, GpuKernel>();
   readonly #byKey = new Map<string, GpuKernel>();
@@ -66,7 +67,7 @@ export class GpuDevice implements Device {
     };
     this.#live = new LiveBuffers(collector, (memory) => backend.release(memory));
     this.#complaints = new Complaints(backend);
-    this.#context = new RunContext(this, backend, this.#complaints);
+    this.context = new RunContext(this, backend, this.#complaints);
   }
 
   /** Garbage collections that memory pressure has caused so far. */
@@ -104,7 +105,7 @@ export class GpuDevice implements Device {
     if ((start & unit) === 0 && rest === (target.nbytes / dtype.itemsize) * ELEM_BYTES[elem]) {
       return this.#backend.upload(memory, start, padded);
     }
-    this.#context.writeOdd(padded, { memory, elem, first, size });
+    this.context.writeOdd(padded, { memory, elem, first, size });
   }
 
   async read(buffer: Buffer, byteOffset: number, nbytes: number): Promise<Uint8Array> {
@@ -131,7 +132,7 @@ export class GpuDevice implements Device {
       kernel = this.#byKey.get(key);
       if (kernel === undefined) {
         const lowering = lowerings[spec.kind] as GpuLowering<KernelKind>;
-        kernel = new GpuKernel(this, spec.kind, lowering(spec, this.#context) as Run);
+        kernel = new GpuKernel(this, spec.kind, lowering(spec, this.context) as Run);
         this.#byKey.set(key, kernel);
       }
       this.#bySpec.set(spec, kernel);
@@ -148,7 +149,7 @@ export class GpuDevice implements Device {
     try {
       run(inputs, outputs, params as never);
     } finally {
-      this.#context.endRun();
+      this.context.endRun();
     }
   }
 

@@ -17,6 +17,10 @@ export class NotImplementedError extends RuntimeError {
 export class OutOfMemoryError extends RuntimeError {
   override name = "OutOfMemoryError";
 }
+/** The device is gone (driver reset, `destroy()`): its tensors are lost, the cpu's are intact, and it can be initialised anew. */
+export class DeviceLostError extends RuntimeError {
+  override name = "DeviceLostError";
+}
 export class LinAlgError extends RuntimeError {
   override name = "LinAlgError";
 }

@@ -1,0 +1,128 @@
+/** From navigator.gpu (or Dawn) to a device: adapter, limits, features. */
+
+import { RuntimeError } from "../../ts/core/errors.ts";
+import type { GpuCaps } from "../context.ts";
+import type { Collector } from "../memory.ts";
+import { WebGpuBackend } from "./backend.ts";
+import { WebGpuDevice } from "./device.ts";
+
+/** What the WebGPU device needs of the system that it runs on. */
+export interface WebGpuPlatform {
+  /** The entry into WebGPU. Throws a RuntimeError that says what is missing and what to do. */
+  gpu(): Promise<GPU>;
+  /** What to try where there is no adapter. */
+  readonly adapterAdvice: string;
+  /** A setting by the name of its environment variable. */
+  setting(name: string): string | undefined;
+  readonly collector: Collector;
+}
+
+export interface WebGpuOptions {
+  /** An own GPUDevice to work on. It should have the adapter's limits and features. Default: a new one of the best adapter. */
+  readonly device?: GPUDevice | null;
+  /** Which adapter where there are several. Default: the fast one. */
+  readonly power_preference?: "high-performance" | "low-power";
+  /** "maximal": all that the adapter has. "minimal": what every WebGPU device has, no optional features; for tests. */
+  readonly limits?: "maximal" | "minimal";
+  /** Most bytes of device memory to take. Default: KINDLING_WEBGPU_MEMORY_LIMIT in bytes, or no limit. */
+  readonly memory_limit?: number | null;
+}
+
+/** Limits that kernels make use of. */
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupsPerDimension",
+  "maxUniformBufferBindingSize",
+] as const satisfies readonly (keyof GPUSupportedLimits)[];
+const FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
+
+export async function requestAdapter(
+  platform: WebGpuPlatform,
+  options: WebGpuOptions,
+): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
+  const gpu = await platform.gpu();
+  const { power_preference: wanted = "high-performance" } = options;
+  const adapter = (await gpu.requestAdapter({ powerPreference: wanted })) ?? (await gpu.requestAdapter());
+  if (adapter === null) {
+    throw new RuntimeError(
+      `webgpu: there is no adapter (asked for powerPreference "${wanted}", then for any). ${platform.adapterAdvice}`,
+    );
+  }
+  return { gpu, adapter };
+}
+
+export async function createWebGpuDevice(platform: WebGpuPlatform, options: WebGpuOptions = {}): Promise<WebGpuDevice> {
+  const minimal = (options.limits ?? platform.setting("KINDLING_WEBGPU_LIMITS") ?? "maximal") === "minimal";
+  let gpu: unknown = null;
+  let device = options.device ?? null;
+  let info: GPUAdapterInfo | null;
+  if (device === null) {
+    const found = await requestAdapter(platform, options);
+    gpu = found.gpu;
+    info = found.adapter.info;
+    device = await requestDevice(found.adapter, minimal);
+  } else info = (device as { adapterInfo?: GPUAdapterInfo }).adapterInfo ?? null;
+
+  const limit = options.memory_limit ?? parseBytes(platform.setting("KINDLING_WEBGPU_MEMORY_LIMIT"));
+  let made: WebGpuDevice | null = null;
+  const backend = new WebGpuBackend(gpu, device, capsOf(device, info, minimal), {
+    memoryLimit: limit ?? Infinity,
+    turn: () => platform.collector.macrotask(),
+    reclaim: () => void made?.memoryStats(),
+  });
+  if (options.device === undefined || options.device === null) {
+    device.onuncapturederror = ({ error }) => backend.report(WebGpuBackend.stray(error));
+  }
+  return (made = new WebGpuDevice(backend, device, platform.collector));
+}
+
+async function requestDevice(adapter: GPUAdapter, minimal: boolean): Promise<GPUDevice> {
+  const requiredLimits: Record<string, number> = {};
+  const requiredFeatures: GPUFeatureName[] = [];
+  if (!minimal) {
+    for (const name of LIMITS) {
+      const limit = adapter.limits[name];
+      if (limit !== undefined) requiredLimits[name] = limit;
+    }
+    requiredLimits.minUniformBufferOffsetAlignment = adapter.limits.minUniformBufferOffsetAlignment;
+  }
+  // Of use for tests, too, and without influence on kernels.
+  for (const name of FEATURES)
+    if (adapter.features.has(name) && (!minimal || name === "timestamp-query")) requiredFeatures.push(name);
+  try {
+    return await adapter.requestDevice({ label: "kindling", requiredLimits, requiredFeatures });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RuntimeError(`webgpu: the adapter (${describeAdapter(adapter.info)}) gives no device: ${why}`);
+  }
+}
+
+export function describeAdapter(info: GPUAdapterInfo): string {
+  return [info.vendor, info.architecture, info.description].filter(Boolean).join(" ") || "unnamed";
+}
+
+function capsOf({ limits, features }: GPUDevice, info: GPUAdapterInfo | null, minimal: boolean): GpuCaps {
+  const { subgroupMinSize: min, subgroupMaxSize: max } = (info ?? {}) as { subgroupMinSize?: number; subgroupMaxSize?: number };
+  const subgroups = !minimal && features.has("subgroups") && min !== undefined && max !== undefined && min >= 4;
+  return {
+    f16: !minimal && features.has("shader-f16"),
+    subgroups: subgroups ? { min, max } : null,
+    maxStorageBuffers: limits.maxStorageBuffersPerShaderStage,
+    maxWorkgroupStorage: limits.maxComputeWorkgroupStorageSize,
+    maxWorkgroupSize: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
+    maxBufferSize: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
+    wide: false,
+  };
+}
+
+function parseBytes(text: string | undefined): number | undefined {
+  if (text === undefined || text === "") return undefined;
+  const bytes = Number(text);
+  if (!(bytes > 0)) throw new RuntimeError(`KINDLING_WEBGPU_MEMORY_LIMIT is "${text}"; expected a positive number of bytes`);
+  return bytes;
+}

@@ -1,0 +1,44 @@
+/** WebGPU in Node: the package `webgpu` (Dawn), which is not installed with this one. */
+
+import { RuntimeError } from "../../ts/core/errors.ts";
+import type { Collector } from "../memory.ts";
+import type { WebGpuPlatform } from "./init.ts";
+
+/** What is used of the package. */
+interface DawnModule {
+  create(flags: string[]): GPU;
+}
+
+const ADVICE =
+  process.platform === "linux"
+    ? "Dawn works through Vulkan here: install the Vulkan loader (Debian and Ubuntu: apt-get install libvulkan1) and a driver for your GPU; " +
+      "without a GPU, a software driver (mesa-vulkan-drivers) serves for tests. VK_ICD_FILENAMES may name the driver's file."
+    : "Install a current driver for your GPU.";
+
+/** Packages are looked up at run time, so that bundlers leave the import alone. */
+async function importDawn(): Promise<DawnModule> {
+  const name = "webgpu";
+  try {
+    return (await import(name)) as DawnModule;
+  } catch (error) {
+    const { code } = error as { code?: string };
+    const why = error instanceof Error ? error.message : String(error);
+    throw new RuntimeError(
+      code === "ERR_MODULE_NOT_FOUND"
+        ? "webgpu: in Node the package `webgpu` (Dawn) is needed: npm install webgpu"
+        : `webgpu: the package \`webgpu\` could not be loaded: ${why}`,
+    );
+  }
+}
+
+export function nodeWebGpu(collector: Collector): WebGpuPlatform {
+  return {
+    gpu: async () => {
+      const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+      return own ?? (await importDawn()).create([]);
+    },
+    adapterAdvice: ADVICE,
+    setting: (name) => process.env[name],
+    collector,
+  };
+}
