@@ -27,7 +27,7 @@ import type {
   Type,
 } from "./ir.ts";
 import { COMPARISONS, OPS, VALUE_OF } from "./ir.ts";
-import { foldConstants, simplify } from "./simplify.ts";
+import { dropUnused, foldConstants, simplify } from "./simplify.ts";
 
 export type Num = V | number;
 
@@ -513,7 +513,7 @@ export class KernelBuilder extends Block {
       shared: this.#shared,
       funcs: withCallees(this.funcs),
       subgroups: this.usesSubgroups,
-      body: this.stmts,
+      body: dropUnused(this.stmts, null),
     };
   }
 }
@@ -539,7 +539,7 @@ class FuncBuilder extends Block {
     return new V(this, { kind: "ref", type, id });
   }
   finish(name: string, result: V): Func {
-    const func: Func = { name, params: this.params, result: result.operand, body: this.stmts };
+    const func: Func = { name, params: this.params, result: result.operand, body: dropUnused(this.stmts, result.operand) };
     calleesOf.set(func, this.funcs);
     return func;
   }

@@ -169,6 +169,30 @@ export type Instr =
       readonly value: Operand | null;
     };
 
+/** What an instruction takes, in order. */
+export function operandsOf(instr: Instr): readonly Operand[] {
+  switch (instr.kind) {
+    case "op":
+    case "call":
+    case "subgroup":
+      return instr.args;
+    case "convert":
+    case "bitcast":
+    case "extract":
+      return [instr.arg];
+    case "vector":
+      return instr.parts;
+    case "load":
+    case "load_shared":
+    case "load_uniform":
+      return [instr.index];
+    case "atomic":
+      return instr.value === null ? [instr.index] : [instr.index, instr.value];
+    case "read":
+      return [];
+  }
+}
+
 export type Stmt =
   | { readonly kind: "let"; readonly id: number; readonly type: Type; readonly instr: Instr }
   | { readonly kind: "var"; readonly id: number; readonly type: Type; readonly init: Operand }

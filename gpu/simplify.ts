@@ -1,6 +1,6 @@
 /** Small certainties that builders meet all the time when they unroll: constant integer arithmetic, x + 0, x * 1. */
 
-import type { Operand, OpName, Type } from "./ir.ts";
+import { type Instr, type Operand, operandsOf, type OpName, type Stmt, type Type } from "./ir.ts";
 
 function wrap(value: number, type: Type): number {
   return type.scalar === "u32" ? value >>> 0 : value | 0;
@@ -8,6 +8,9 @@ function wrap(value: number, type: Type): number {
 
 /** The result, where all operands are constant i32 or u32 (or compare such, or are bools). */
 export function foldConstants(name: OpName, type: Type, args: readonly Operand[]): Operand | null {
+  if (name === "is_nan" && args[0]!.kind === "const" && type.lanes === 1) {
+    return { kind: "const", type, value: Number.isNaN(args[0].value) };
+  }
   const values: number[] = [];
   for (const a of args) {
     if (a.kind !== "const" || a.type.lanes !== 1) return null;
@@ -95,4 +98,71 @@ function simplifyTruth(name: OpName, a: Operand, b: Operand): Operand | null {
     if (x.kind === "const") return x.value === decides ? x : y;
   }
   return null;
+}
+
+/** Instructions without any effect but their value. */
+const PURE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>([
+  "op",
+  "convert",
+  "bitcast",
+  "vector",
+  "extract",
+  "load",
+  "load_shared",
+  "read",
+  "call",
+]);
+
+/** The statements without values that nothing uses. `result` is used. */
+export function dropUnused(stmts: readonly Stmt[], result: Operand | null): Stmt[] {
+  const used = new Set<number>();
+  const use = (x: Operand): unknown => x.kind === "ref" && used.add(x.id);
+  // Uses come after what they use, so one walk from the end knows of all of them.
+  const walk = (block: readonly Stmt[]): Stmt[] => {
+    const kept: Stmt[] = [];
+    for (const s of block.toReversed()) {
+      switch (s.kind) {
+        case "let":
+          if (PURE.has(s.instr.kind) && !used.has(s.id)) continue;
+          operandsOf(s.instr).forEach(use);
+          kept.push(s);
+          continue;
+        case "var":
+          use(s.init);
+          break;
+        case "assign":
+          use(s.value);
+          break;
+        case "store":
+        case "store_shared":
+          use(s.index);
+          use(s.value);
+          break;
+        case "if": {
+          const inner = { ...s, then: walk(s.then), else: walk(s.else) };
+          use(s.cond);
+          kept.push(inner);
+          continue;
+        }
+        case "for": {
+          const inner = { ...s, body: walk(s.body) };
+          [s.from, s.to, s.step].forEach(use);
+          kept.push(inner);
+          continue;
+        }
+        case "while": {
+          const body = walk(s.body);
+          use(s.cond);
+          kept.push({ ...s, head: walk(s.head), body });
+          continue;
+        }
+        case "barrier":
+          break;
+      }
+      kept.push(s);
+    }
+    return kept.reverse();
+  };
+  if (result !== null) use(result);
+  return walk(stmts);
 }

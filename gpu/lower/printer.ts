@@ -1,6 +1,6 @@
 /** What the text lowerings share: names, order, indentation, and writing values that are used once where they are used. */
 
-import type { Func, Instr, Operand, Program, Stmt, Type } from "../ir.ts";
+import { type Func, type Instr, type Operand, operandsOf, type Program, type Stmt, type Type } from "../ir.ts";
 
 /** What a target language says differently. */
 export interface Dialect {
@@ -20,29 +20,6 @@ export interface Dialect {
 
 /** Instructions that give the same value wherever they stand. */
 const MOVABLE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>(["op", "convert", "bitcast", "vector", "extract"]);
-
-export function operandsOf(instr: Instr): readonly Operand[] {
-  switch (instr.kind) {
-    case "op":
-    case "call":
-    case "subgroup":
-      return instr.args;
-    case "convert":
-    case "bitcast":
-    case "extract":
-      return [instr.arg];
-    case "vector":
-      return instr.parts;
-    case "load":
-    case "load_shared":
-    case "load_uniform":
-      return [instr.index];
-    case "atomic":
-      return instr.value === null ? [instr.index] : [instr.index, instr.value];
-    case "read":
-      return [];
-  }
-}
 
 /** Values of movable instructions that are used exactly once, in the block that they are made in. */
 function inlinable(body: readonly Stmt[], result: Operand | null): ReadonlySet<number> {
