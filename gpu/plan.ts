@@ -57,3 +57,11 @@ export function rowThreads(caps: GpuCaps, n: number, most = 256): number {
 export function gridGroups(n: number, workgroup: number, most = 65535): number {
   return Math.min(ceilDiv(n, workgroup), most);
 }
+
+/**
+ * Whether threads run in small groups, as those of adapters that are CPUs do: there a thread of its own for each piece of work, with long
+ * loops, beats threads that meet at barriers.
+ */
+export function isNarrow({ subgroups }: GpuCaps): boolean {
+  return subgroups !== null && subgroups.max <= 8;
+}
