@@ -8,7 +8,7 @@ await main(async () => {
   await setUp();
   // Dawn, the webgpu device's way to the GPU in Node, looks for its driver in the environment that the process was started with.
   const { ensureChromium, findChromium, vulkanEnvironment } = await import("./lib/chromium.mjs");
-  const chromium = args.some((arg) => arg.includes("webgpu")) ? await ensureChromium() : findChromium();
+  const chromium = args.some((arg) => /webgpu|^--browser$/.test(arg)) ? await ensureChromium() : findChromium();
   Object.assign(process.env, vulkanEnvironment(chromium));
   const { bundleTool } = await import("./lib/bundle.mjs");
   return (await runNode(["--enable-source-maps", await bundleTool(entry), ...args], { inherit: true })).code;

@@ -97,11 +97,11 @@ export async function bundleExample(name) {
   return outfile;
 }
 
-/** A program of this project that may import any source of it, bundled whole. */
+/** A program of this project that may import any source of it; packages stay what is installed. */
 export async function bundleTool(path) {
   const entry = resolve(at(), path);
   if (!existsSync(entry)) throw new StepError(`${path} does not exist`);
   const outfile = at("dist/tools", `${shown(dirname(entry)).replaceAll("/", "-")}.js`);
-  await bundle(entry, outfile, { platform: "node", alias: { kindling: at("ts/entry.node.ts") } });
+  await bundle(entry, outfile, { platform: "node", packages: "external", alias: { kindling: at("ts/entry.node.ts") } });
   return outfile;
 }

@@ -4,25 +4,22 @@
  */
 
 import * as torch from "kindling";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { readPack } from "../conformance/corpus_files.ts";
 import type { Known } from "../conformance/known.ts";
-import { bundleProgram, root, useBrowser, type Program } from "./harness.ts";
-import type * as conformanceProgram from "./programs/conformance.ts";
+import { bundleConformance, offerCorpus, type ConformanceProgram } from "./conform.ts";
+import { root, useBrowser } from "./harness.ts";
 
 const SHARE = 5;
 const browser = useBrowser();
 const known = JSON.parse(readFileSync(join(root, "test/conformance/known.json"), "utf8")) as Known;
-let program: Program<typeof conformanceProgram>;
+let program: ConformanceProgram;
+const paths = { ops: "", training: "" };
 
 beforeAll(async () => {
-  program = await bundleProgram<typeof conformanceProgram>("./programs/conformance.ts");
-  mkdirSync(join(root, "build/browser"), { recursive: true });
-  for (const kind of ["ops", "training"]) {
-    writeFileSync(join(root, `build/browser/${kind}.corpus`), readPack(join(root, `test/golden/${kind}.pack`)));
-  }
+  program = await bundleConformance();
+  for (const kind of ["ops", "training"] as const) paths[kind] = offerCorpus(join(root, `test/golden/${kind}.pack`), kind);
 });
 
 const places: [device: string, isolated: boolean, place: "run" | "runInWorker"][] = [
@@ -36,7 +33,7 @@ it.each(places.flatMap((place) => (["ops", "training"] as const).map((kind) => [
   async (device, isolated, place, kind) => {
     const page = await browser.open({ isolated });
     const reply = await page[place](program, "conform", {
-      url: new URL(`/build/browser/${kind}.corpus`, page.page.url()).href,
+      url: new URL(paths[kind], page.page.url()).href,
       device,
       share: SHARE,
     });

@@ -9,13 +9,12 @@ export function openCorpus(path: string): Corpus {
   return statSync(path).isDirectory() ? { bytes: (name) => readFileSync(join(path, name)) } : unpack(readPack(path));
 }
 
-/** What a packed file holds, as `unpack` takes it. */
-export function readPack(path: string): Uint8Array {
+function readPack(path: string): Uint8Array {
   return brotliDecompressSync(readFileSync(path));
 }
 
-/** A pack is the brotli of what `unpack` reads. Packs the json and safetensors files of a directory; returns the number of bytes written. */
-export function writePack(directory: string, file: string): number {
+/** The json and safetensors files of a directory, as `unpack` takes them. */
+function joinFiles(directory: string): Uint8Array {
   const names = readdirSync(directory)
     .filter((name) => /\.(json|safetensors)$/.test(name))
     .sort();
@@ -23,7 +22,17 @@ export function writePack(directory: string, file: string): number {
   const header = Buffer.from(JSON.stringify(names.map((name, i) => [name, contents[i].length])));
   const length = Buffer.alloc(4);
   length.writeUInt32LE(header.length);
-  const all = Buffer.concat([length, header, ...contents]);
+  return Buffer.concat([length, header, ...contents]);
+}
+
+/** A corpus, a directory or a packed file, as `unpack` takes it. */
+export function readWhole(path: string): Uint8Array {
+  return statSync(path).isDirectory() ? joinFiles(path) : readPack(path);
+}
+
+/** Packs a directory (with brotli); returns the number of bytes written. */
+export function writePack(directory: string, file: string): number {
+  const all = joinFiles(directory);
   const packed = brotliCompressSync(all, {
     params: {
       [constants.BROTLI_PARAM_QUALITY]: 11,

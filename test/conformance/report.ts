@@ -21,7 +21,19 @@ export class Report {
     found[status]++;
     if (status === "passed") return;
     found.problems.push({ id, status, reason });
+    this.#tell(unit, { id, status, reason });
+  }
+
+  #tell(unit: string, { id, status, reason }: UnitReport["problems"][number]): void {
     this.print(`${status === "failed" ? "FAIL" : "skip"} ${unit} ${id}: ${reason}`);
+  }
+
+  /** Takes over what another report has found (its JSON form). */
+  merge({ units }: { readonly units: Readonly<Record<string, UnitReport>> }): void {
+    for (const [name, unit] of Object.entries(units)) {
+      this.units.set(name, unit);
+      for (const problem of unit.problems) this.#tell(name, problem);
+    }
   }
 
   get totals(): { passed: number; failed: number; skipped: number } {

@@ -1,6 +1,7 @@
 /**
  * `npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda] [--op NAME,…] [--json FILE] [--threads N]`: runs a corpus, of operations or of
  * training, against the library. Lists what has not passed, then sums up; the exit status is 0 only when nothing failed.
+ * `--share N`: one case in N, and the first of each operation or group. `--browser`: in Chromium, where N is 5 unless given.
  *
  * For this project's own work: `--triage FILE` writes what to do next; `--pack FILE` packs the corpus into one file instead of running it;
  * `--update` adds to known.json what now passes in full.
@@ -13,10 +14,11 @@ import { runCorpus } from "./corpora.ts";
 import { openCorpus, writePack } from "./corpus_files.ts";
 import { extend, type Known } from "./known.ts";
 import { Report, triage } from "./report.ts";
+import { sampleOf } from "./sample.ts";
 import { Session, type Namespace } from "./session.ts";
 
 const USAGE =
-  "usage: npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda] [--op NAME] [--json FILE] [--threads N] [--triage FILE] [--update] [--pack FILE]";
+  "usage: npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda] [--op NAME] [--json FILE] [--threads N] [--share N] [--browser] [--triage FILE] [--update] [--pack FILE]";
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -26,6 +28,8 @@ async function main(): Promise<number> {
       op: { type: "string", multiple: true },
       json: { type: "string" },
       threads: { type: "string" },
+      share: { type: "string" },
+      browser: { type: "boolean", default: false },
       triage: { type: "string" },
       pack: { type: "string" },
       update: { type: "boolean", default: false },
@@ -39,11 +43,20 @@ async function main(): Promise<number> {
   const names = values.op?.flatMap((op) => op.split(","));
   const only = names === undefined ? undefined : (unit: string) => names.includes(unit) || names.includes(unit.split("/")[0]);
 
-  const session = await Session.open(torch as unknown as Namespace, values.device);
-  if (values.threads !== undefined) session.call("set_num_threads", [Number(values.threads)]);
+  const share = Number(values.share ?? (values.browser ? 5 : 1));
+  if (!Number.isInteger(share) || share < 1) throw new Error(`--share is ${values.share}; expected a positive whole number`);
   const report = new Report((line) => console.log(line));
   const started = performance.now();
-  const what = await runCorpus(session, openCorpus(values.corpus), { only, report: (outcome) => report.add(outcome) });
+  let what = "units";
+  if (values.browser) {
+    const { conformInBrowser } = await import("../browser/conform.ts");
+    report.merge(await conformInBrowser(values.corpus, { device: values.device, share, units: names, isolated: true }));
+  } else {
+    const session = await Session.open(torch as unknown as Namespace, values.device);
+    if (values.threads !== undefined) session.call("set_num_threads", [Number(values.threads)]);
+    const pick = share === 1 ? undefined : sampleOf(share);
+    what = await runCorpus(session, openCorpus(values.corpus), { only, pick, report: (outcome) => report.add(outcome) });
+  }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
 
   if (report.units.size === 0) throw new Error(`the corpus has nothing named ${names?.join(", ")}`);
@@ -54,7 +67,7 @@ async function main(): Promise<number> {
   }
   if (values.triage !== undefined) writeFileSync(values.triage, triage(report));
   if (values.update) update(what, report);
-  console.log(`on ${values.device} in ${seconds} s`);
+  console.log(`on ${values.device}${values.browser ? " in Chromium" : ""} in ${seconds} s`);
   console.log(report.lastLine);
   return report.totals.failed === 0 ? 0 : 1;
 }

@@ -13,7 +13,7 @@ export interface Request {
   readonly device: string;
   /** One case in so many, and the first of each unit; 1 for all. */
   readonly share: number;
-  /** Only these units (operations, or FAMILY/GROUP). */
+  /** Only these units (operations, FAMILY or FAMILY/GROUP). */
   readonly units?: readonly string[];
   /** Only these cases, by `UNIT ID`. */
   readonly cases?: readonly string[];
@@ -33,7 +33,7 @@ export async function conform({ url, device, share, units, cases }: Request): Pr
   const listed = cases && new Set(cases);
   const report = new Report();
   await runCorpus(session, corpus, {
-    only: wanted && ((unit) => wanted.has(unit)),
+    only: wanted && ((unit) => wanted.has(unit) || wanted.has(unit.split("/")[0])),
     pick: listed ? (unit, id) => listed.has(`${unit} ${id}`) : sampleOf(share),
     report: (outcome) => report.add(outcome),
   });
