@@ -12,17 +12,30 @@ type State = { w: Weights; m: Weights; v: Weights };
 const upload = ({ shapes, arrays }: Inputs): np.Array[] =>
   arrays.map((a, i) => np.array(a as Float32Array<ArrayBuffer>).reshape([...shapes[i]!]));
 
-function operation(f: ((...args: np.Array[]) => np.Array) & { dispose(): void }, inputs: readonly np.Array[]): Runner {
-  let result: np.Array | null = null;
+/**
+ * Results are computed when somebody waits for them, and one that is let go before that never: so all of a sample are kept until its end.
+ */
+function lazy(f: () => np.Array | np.Array[]): Pick<Runner, "run" | "finish" | "values"> {
+  let last: np.Array | np.Array[] = [];
+  let pending: (np.Array | np.Array[])[] = [];
   return {
-    run() {
-      result?.dispose();
-      result = f(...inputs.map((t) => t.ref));
+    run: () => void pending.push(f()),
+    async finish() {
+      await blockUntilReady(pending);
+      tree.dispose(last);
+      last = pending.pop() ?? [];
+      tree.dispose(pending);
+      pending = [];
     },
-    finish: async () => void (await blockUntilReady(result!)),
-    values: () => result!.ref.data(),
-    dispose() {
-      for (const t of [result, ...inputs]) t?.dispose();
+    values: () => (last instanceof np.Array ? last.ref.data() : np.concatenate(last.map((t) => t.ref.reshape([-1]))).data()),
+  };
+}
+
+function operation(f: ((...args: np.Array[]) => np.Array) & { dispose(): void }, inputs: readonly np.Array[]): Runner {
+  return {
+    ...lazy(() => f(...inputs.map((t) => t.ref))),
+    dispose: () => {
+      tree.dispose([...inputs]);
       f.dispose();
     },
   };
@@ -157,16 +170,10 @@ export async function jax(version: string): Promise<Library> {
         pull.dispose();
         return g;
       });
-      let result: np.Array[] = [];
       return {
-        run() {
-          tree.dispose(result);
-          result = gradients(...(args.map((t) => t.ref) as [np.Array, np.Array, np.Array, np.Array]));
-        },
-        finish: async () => void (await blockUntilReady(result)),
-        values: () => np.concatenate(result.map((t) => t.ref.reshape([-1]))).data(),
-        dispose() {
-          tree.dispose([result, args]);
+        ...lazy(() => gradients(...(args.map((t) => t.ref) as [np.Array, np.Array, np.Array, np.Array]))),
+        dispose: () => {
+          tree.dispose(args);
           gradients.dispose();
         },
       };
