@@ -1,7 +1,7 @@
 /** What kernels see of a GPU device while one spec runs. Temporaries last until its end. */
 
 import type { DType } from "../ts/core/dtype.ts";
-import type { View } from "../ts/core/device.ts";
+import type { Device, View } from "../ts/core/device.ts";
 import { RuntimeError } from "../ts/core/errors.ts";
 import { contiguousStrides, numelOf } from "../ts/core/shape.ts";
 import type { KernelKind, KernelSpec } from "../ts/kernel/spec.ts";
@@ -9,12 +9,17 @@ import type { GpuBackend, GpuMemory } from "./backend.ts";
 import { KernelBuilder } from "./builder.ts";
 import type { Complaints } from "./complaints.ts";
 import type { Bindable, DTypeLayout, GpuCaps, GpuContext, Launch, LoweredRun, Temporary } from "./context.ts";
-import type { GpuDevice } from "./device.ts";
 import { ELEM_BYTES, type Elem, type Program } from "./ir.ts";
 import { Packing, resolveAliases } from "./launch.ts";
 import { deviceBytes } from "./layout.ts";
 import { GpuBuffer } from "./memory.ts";
 import { ceilDiv, gridGroups, workgroupSize } from "./plan.ts";
+
+/** The device whose kernels run. */
+export interface Host extends Device {
+  layout(dtype: DType): DTypeLayout;
+  lowered<K extends KernelKind>(spec: Extract<KernelSpec, { kind: K }>): LoweredRun<K>;
+}
 
 class RunMemory implements Temporary {
   readonly temporary = true;
@@ -36,14 +41,14 @@ interface Place {
 
 export class RunContext implements GpuContext {
   readonly caps: GpuCaps;
-  readonly #device: GpuDevice;
+  readonly #device: Host;
   readonly #backend: GpuBackend;
   readonly #complaints: Complaints;
   readonly #programs = new Map<string, Program>();
   readonly #packings = new WeakMap<Program, Packing>();
   #temporaries: RunMemory[] = [];
 
-  constructor(device: GpuDevice, backend: GpuBackend, complaints: Complaints) {
+  constructor(device: Host, backend: GpuBackend, complaints: Complaints) {
     this.#device = device;
     this.#backend = backend;
     this.#complaints = complaints;

@@ -1,10 +1,15 @@
-/** Kindling in browsers and their workers: the cpu device is ready at import. */
+/** Kindling in browsers and their workers: the cpu device is ready at import, others when they are asked for. */
 
+import { webGpuFactory } from "../gpu/webgpu/init.ts";
+import { browserWebGpu } from "../gpu/webgpu/platform.browser.ts";
 import { createCpuDevice } from "../wasm/device/index.ts";
 import { browserPlatform } from "../wasm/device/platform.browser.ts";
 import { announce } from "./worker.browser.ts";
 import { registerDevice } from "./ops/devices.ts";
+import { registerWebGpu } from "./webgpu.ts";
 
-registerDevice(await createCpuDevice(browserPlatform()).catch(announce));
+const platform = browserPlatform();
+registerDevice(await createCpuDevice(platform).catch(announce));
+registerWebGpu(webGpuFactory(browserWebGpu(platform)));
 
 export * from "./torch.ts";

@@ -1,11 +1,16 @@
-/** Kindling in Node: the cpu device is ready at import. */
+/** Kindling in Node: the cpu device is ready at import, others when they are asked for. */
 
+import { webGpuFactory } from "../gpu/webgpu/init.ts";
+import { nodeWebGpu } from "../gpu/webgpu/platform.node.ts";
 import { createCpuDevice } from "../wasm/device/index.ts";
 import "./io/files.node.ts";
 import "./worker.node.ts";
 import { registerDevice } from "./ops/devices.ts";
 import { nodePlatform } from "../wasm/device/platform.node.ts";
+import { registerWebGpu } from "./webgpu.ts";
 
-registerDevice(await createCpuDevice(nodePlatform()));
+const platform = nodePlatform();
+registerDevice(await createCpuDevice(platform));
+registerWebGpu(webGpuFactory(nodeWebGpu(platform)));
 
 export * from "./torch.ts";

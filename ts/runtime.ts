@@ -2,15 +2,21 @@
 
 import type { DeviceType, MemoryStats } from "./core/device.ts";
 import { RuntimeError } from "./core/errors.ts";
-import { readyDevices, resolveDevice } from "./ops/devices.ts";
+import { resolveDevice, startDevice } from "./ops/devices.ts";
 
 /** Best first. */
 const PREFERENCE: readonly DeviceType[] = ["cuda", "webgpu", "cpu"];
 
-/** The name of the best device of this machine, made ready. */
+/**
+ * The name of the best device of this machine, made ready: "cuda", "webgpu" or "cpu". In Node a WebGPU adapter that is emulated in
+ * software is made ready, too, but not chosen: the cpu is faster.
+ */
 export async function accelerator(): Promise<DeviceType> {
-  const ready = readyDevices();
-  return PREFERENCE.find((type) => ready.some((d) => d.type === type))!;
+  for (const type of PREFERENCE) {
+    const device = await startDevice(type);
+    if (device !== null && device.emulated !== true) return type;
+  }
+  return "cpu";
 }
 
 /** Threads that the cpu device's kernels use. Results do not depend on it. */

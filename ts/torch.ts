@@ -25,4 +25,6 @@ export { get_default_device, set_default_device } from "./ops/devices.ts";
 export { blocking } from "./engine/blocking.ts";
 export { keep, memory_report, record_memory_history, scope } from "./engine/memory.ts";
 export { run_in_worker, worker_main, type WorkerMain, type WorkerRun, type WorkerTask } from "./worker.ts";
+export * as webgpu from "./webgpu.ts";
+export { from_gpu_buffer } from "./webgpu.ts";
 export { accelerator, get_num_threads, memory_stats, set_num_threads } from "./runtime.ts";

@@ -37,13 +37,7 @@ export class WebGpuBackend implements GpuBackend {
   /** An error that nobody asked for, to be thrown at the next use. */
   #stray: Error | null = null;
 
-  constructor(
-    /** What made the adapter: in Node the device dies with it. */
-    readonly gpu: unknown,
-    device: GPUDevice,
-    caps: GpuCaps,
-    options: BackendOptions,
-  ) {
+  constructor(device: GPUDevice, caps: GpuCaps, options: BackendOptions) {
     this.#device = device;
     this.#options = options;
     this.caps = caps;

@@ -1,5 +1,6 @@
 /** The WebGPU device. */
 
+import type { KernelTime, WebGpuDeviceLike, WebGpuStats } from "../../ts/core/accelerators.ts";
 import type { DType } from "../../ts/core/dtype.ts";
 import type { Buffer } from "../../ts/core/device.ts";
 import { NotImplementedError, RuntimeError, ValueError } from "../../ts/core/errors.ts";
@@ -8,22 +9,9 @@ import { ELEM_BYTES } from "../ir.ts";
 import { type Collector, GpuBuffer } from "../memory.ts";
 import type { WebGpuBackend } from "./backend.ts";
 import { Block, MEMORY_USAGE, WebGpuMemory } from "./memory.ts";
-import { type KernelTime, Profile } from "./profile.ts";
+import { Profile } from "./profile.ts";
 
-export type { KernelTime };
-
-export interface WebGpuStats {
-  /** Kernel launches submitted so far. */
-  readonly dispatches: number;
-  /** Submissions to the GPU's queue. */
-  readonly submits: number;
-  /** Compute passes. */
-  readonly passes: number;
-  /** Pipelines compiled. */
-  readonly pipelines: number;
-}
-
-export class WebGpuDevice extends GpuDevice {
+export class WebGpuDevice extends GpuDevice implements WebGpuDeviceLike {
   readonly #backend: WebGpuBackend;
 
   constructor(
@@ -31,6 +19,8 @@ export class WebGpuDevice extends GpuDevice {
     /** The browser's (or Dawn's) own device. */
     readonly gpu: GPUDevice,
     collector: Collector,
+    readonly description: string,
+    readonly emulated: boolean,
   ) {
     super("webgpu", backend, collector);
     this.#backend = backend;
@@ -57,15 +47,15 @@ export class WebGpuDevice extends GpuDevice {
   }
 
   /** The GPUBuffer that holds a buffer's elements, in the device's layout, after everything so far has been submitted. */
-  async nativeBuffer(buffer: Buffer): Promise<{ buffer: GPUBuffer; bytes: number; elementBytes: number }> {
+  async nativeBuffer(buffer: Buffer): Promise<{ buffer: GPUBuffer; elementBytes: number }> {
     const own = this.checkLive(buffer);
     await this.flush();
     const { memory, elem } = own;
-    return { buffer: (memory as WebGpuMemory).block.buffer, bytes: memory.bytes, elementBytes: ELEM_BYTES[elem] };
+    return { buffer: (memory as WebGpuMemory).block.buffer, elementBytes: ELEM_BYTES[elem] };
   }
 
   /** A buffer over somebody else's GPUBuffer, which is neither copied nor ever destroyed. */
-  adoptNative(buffer: GPUBuffer, dtype: DType): GpuBuffer {
+  adoptNative(buffer: GPUBuffer, dtype: DType): { buffer: GpuBuffer; elementBytes: number } {
     this.#backend.checkUsable();
     const { elem } = this.layout(dtype);
     if ((buffer.usage & MEMORY_USAGE) !== MEMORY_USAGE) {
@@ -79,7 +69,8 @@ export class WebGpuDevice extends GpuDevice {
     }
     const size = Math.floor(buffer.size / ELEM_BYTES[elem]);
     const memory = new WebGpuMemory(new Block(buffer, buffer.size, true), buffer.size);
-    return this.adopt(new GpuBuffer(this, size * dtype.itemsize, dtype, elem, memory));
+    const adopted = this.adopt(new GpuBuffer(this, size * dtype.itemsize, dtype, elem, memory));
+    return { buffer: adopted, elementBytes: ELEM_BYTES[elem] };
   }
 
   /** Runs `fn` and returns the GPU time of every kernel that it launched, in order. */

@@ -1,5 +1,6 @@
 /** From navigator.gpu (or Dawn) to a device: adapter, limits, features. */
 
+import type { AcceleratorFactory, WebGpuOptions } from "../../ts/core/accelerators.ts";
 import { RuntimeError } from "../../ts/core/errors.ts";
 import type { GpuCaps } from "../context.ts";
 import type { Collector } from "../memory.ts";
@@ -14,19 +15,12 @@ export interface WebGpuPlatform {
   readonly adapterAdvice: string;
   /** A setting by the name of its environment variable. */
   setting(name: string): string | undefined;
+  /** Whether adapters that are emulated in software come unasked for: programs should then rather use the cpu. */
+  readonly emulates: boolean;
   readonly collector: Collector;
 }
 
-export interface WebGpuOptions {
-  /** An own GPUDevice to work on. It should have the adapter's limits and features. Default: a new one of the best adapter. */
-  readonly device?: GPUDevice | null;
-  /** Which adapter where there are several. Default: the fast one. */
-  readonly power_preference?: "high-performance" | "low-power";
-  /** "maximal": all that the adapter has. "minimal": what every WebGPU device has, no optional features; for tests. */
-  readonly limits?: "maximal" | "minimal";
-  /** Most bytes of device memory to take. Default: KINDLING_WEBGPU_MEMORY_LIMIT in bytes, or no limit. */
-  readonly memory_limit?: number | null;
-}
+export type { WebGpuOptions };
 
 /** Limits that kernels make use of. */
 const LIMITS = [
@@ -41,10 +35,7 @@ const LIMITS = [
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 const FEATURES = ["shader-f16", "subgroups", "timestamp-query"] as const;
 
-export async function requestAdapter(
-  platform: WebGpuPlatform,
-  options: WebGpuOptions,
-): Promise<{ gpu: GPU; adapter: GPUAdapter }> {
+export async function requestAdapter(platform: WebGpuPlatform, options: WebGpuOptions): Promise<GPUAdapter> {
   const gpu = await platform.gpu();
   const { power_preference: wanted = "high-performance" } = options;
   const adapter = (await gpu.requestAdapter({ powerPreference: wanted })) ?? (await gpu.requestAdapter());
@@ -53,24 +44,22 @@ export async function requestAdapter(
       `webgpu: there is no adapter (asked for powerPreference "${wanted}", then for any). ${platform.adapterAdvice}`,
     );
   }
-  return { gpu, adapter };
+  return adapter;
 }
 
 export async function createWebGpuDevice(platform: WebGpuPlatform, options: WebGpuOptions = {}): Promise<WebGpuDevice> {
   const minimal = (options.limits ?? platform.setting("KINDLING_WEBGPU_LIMITS") ?? "maximal") === "minimal";
-  let gpu: unknown = null;
   let device = options.device ?? null;
   let info: GPUAdapterInfo | null;
   if (device === null) {
-    const found = await requestAdapter(platform, options);
-    gpu = found.gpu;
-    info = found.adapter.info;
-    device = await requestDevice(found.adapter, minimal);
+    const adapter = await requestAdapter(platform, options);
+    info = adapter.info;
+    device = await requestDevice(adapter, minimal);
   } else info = (device as { adapterInfo?: GPUAdapterInfo }).adapterInfo ?? null;
 
   const limit = options.memory_limit ?? parseBytes(platform.setting("KINDLING_WEBGPU_MEMORY_LIMIT"));
   let made: WebGpuDevice | null = null;
-  const backend = new WebGpuBackend(gpu, device, capsOf(device, info, minimal), {
+  const backend = new WebGpuBackend(device, capsOf(device, info, minimal), {
     memoryLimit: limit ?? Infinity,
     turn: () => platform.collector.macrotask(),
     reclaim: () => void made?.memoryStats(),
@@ -78,7 +67,14 @@ export async function createWebGpuDevice(platform: WebGpuPlatform, options: WebG
   if (options.device === undefined || options.device === null) {
     device.onuncapturederror = ({ error }) => backend.report(WebGpuBackend.stray(error));
   }
-  return (made = new WebGpuDevice(backend, device, platform.collector));
+  const emulated = platform.emulates && info?.isFallbackAdapter === true;
+  return (made = new WebGpuDevice(
+    backend,
+    device,
+    platform.collector,
+    info === null ? "unknown" : describeAdapter(info),
+    emulated,
+  ));
 }
 
 async function requestDevice(adapter: GPUAdapter, minimal: boolean): Promise<GPUDevice> {
@@ -125,4 +121,18 @@ function parseBytes(text: string | undefined): number | undefined {
   const bytes = Number(text);
   if (!(bytes > 0)) throw new RuntimeError(`KINDLING_WEBGPU_MEMORY_LIMIT is "${text}"; expected a positive number of bytes`);
   return bytes;
+}
+
+export function webGpuFactory(platform: WebGpuPlatform): AcceleratorFactory<WebGpuDevice, WebGpuOptions> {
+  return {
+    available: async () => {
+      try {
+        await requestAdapter(platform, {});
+        return true;
+      } catch {
+        return false;
+      }
+    },
+    create: (options) => createWebGpuDevice(platform, options),
+  };
 }

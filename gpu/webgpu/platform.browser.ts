@@ -18,6 +18,7 @@ export function browserWebGpu(collector: Collector, settings: Readonly<Record<st
     adapterAdvice:
       "The browser may have blocked the GPU or its driver (see chrome://gpu), or WebGPU may be switched off in its settings; without a GPU, Chrome takes --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader for tests.",
     setting: (name) => settings[name],
+    emulates: false, // only when told to
     collector,
   };
 }

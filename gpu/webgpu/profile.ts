@@ -1,13 +1,7 @@
 /** Times of kernels on the GPU, by timestamp queries: while it goes on, each dispatch has a pass of its own. */
 
+import type { KernelTime } from "../../ts/core/accelerators.ts";
 import { USAGE } from "./memory.ts";
-
-export interface KernelTime {
-  /** The kernel's name. */
-  readonly name: string;
-  /** Milliseconds on the GPU. */
-  readonly ms: number;
-}
 
 /** Queries of one set, at most: two per dispatch. */
 const MOST_QUERIES = 4096;

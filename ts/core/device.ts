@@ -69,6 +69,10 @@ export interface Device {
   relieve?(): Promise<void>;
   /** Bytes in use, reserved and so on. */
   memoryStats(): MemoryStats;
+  /** Whether it is gone for good (a GPU that was reset): every use throws. */
+  readonly lost?: boolean;
+  /** Set where other devices should be chosen before it: a GPU that is emulated in software. */
+  readonly emulated?: boolean;
 }
 
 export interface MemoryStats {

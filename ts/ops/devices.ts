@@ -1,9 +1,11 @@
 /** The devices that are ready, by name. Entries register them; nothing here knows a concrete one. */
 
-import type { Device } from "../core/device.ts";
+import type { Device, DeviceType } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
 
 const devices = new Map<string, Device>();
+/** How devices that are not started at import are started, by type. */
+const starters = new Map<string, () => Promise<Device>>();
 /** Why a device that exists in name is not there: what is missing and what to do. */
 const reasons = new Map<string, string>([
   ["webgpu", "call `await torch.accelerator()` or `await torch.webgpu.init()` first"],
@@ -13,6 +15,25 @@ const reasons = new Map<string, string>([
 /** @internal */
 export function registerDevice(device: Device): void {
   devices.set(`${device.type}:${device.index}`, device);
+}
+
+/** @internal A device that is started when it is asked for. */
+export function registerStarter(type: DeviceType, start: () => Promise<Device>): void {
+  starters.set(type, start);
+}
+
+/** @internal The device of this type, started if it is not there or was lost; null where it cannot be. */
+export async function startDevice(type: DeviceType): Promise<Device | null> {
+  const ready = devices.get(`${type}:0`);
+  if (ready !== undefined && ready.lost !== true) return ready;
+  const start = starters.get(type);
+  if (start === undefined) return null;
+  try {
+    return await start();
+  } catch (error) {
+    reasons.set(type, error instanceof Error ? error.message : String(error));
+    return null;
+  }
 }
 
 /** A device object from its name ("cpu", "cuda:1") or itself. */
@@ -25,13 +46,8 @@ export function resolveDevice(device: Device | string): Device {
   throw new RuntimeError(
     why === undefined
       ? `Invalid device string: '${device}'. Expected one of cpu, webgpu, cuda, optionally with an index.`
-      : `Device '${device}' is not available: ${why}. Ready devices: ${[...devices.keys()].join(", ")}.`,
+      : `Device '${device}' is not available: ${why}. Ready devices: ${[...devices.keys()].join(", ")}`,
   );
-}
-
-/** @internal */
-export function readyDevices(): Device[] {
-  return [...devices.values()];
 }
 
 let defaultDevice = "cpu";
