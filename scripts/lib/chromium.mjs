@@ -46,6 +46,7 @@ function downloaded() {
     "chrome-linux/chrome",
     "chrome-linux64/chrome",
     "chrome-mac/Chromium.app/Contents/MacOS/Chromium",
+    ...["arm64", "x64"].map((cpu) => `chrome-mac-${cpu}/Google Chrome for Testing.app/Contents/MacOS/Google Chrome for Testing`),
     "chrome-win/chrome.exe",
     "chrome-win64/chrome.exe",
   ];
@@ -111,7 +112,7 @@ function installers() {
       },
     ]);
   }
-  ways.push(["Playwright's download", () => runNode([playwrightCli(), "install", "chromium"])]);
+  ways.push(["Playwright's download", () => runNode([playwrightCli(), "install", "--no-shell", "chromium"])]);
   return ways;
 }
 
