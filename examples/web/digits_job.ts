@@ -47,6 +47,12 @@ export class DigitsJob implements Job {
     });
   }
 
+  forget(): void {
+    this.#model = undefined;
+    this.#device = "cpu";
+    this.trained = false;
+  }
+
   /** Probabilities of the ten digits for an image [8, 8] of 0..1. Before any training they are those of a network of random weights. */
   async probabilities(pixels: Float32Array): Promise<number[]> {
     this.#model ??= new DigitsNet();

@@ -45,6 +45,10 @@ export class GptJob implements Job {
     });
   }
 
+  forget(): void {
+    this.#model = undefined;
+  }
+
   /** Goes on from the prompt, character by character. Before any training it writes noise. */
   async *sample(prompt: string, length: number, temperature: number): AsyncGenerator<string> {
     const { alphabet } = await this.#text();

@@ -13,4 +13,6 @@ export interface JobHooks {
 /** One model of the page: its data, its network and how it is trained. */
 export interface Job {
   train(settings: TrainSettings, hooks: JobHooks): Promise<void>;
+  /** Lets go of the network, whose device is lost. */
+  forget(): void;
 }

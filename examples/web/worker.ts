@@ -28,13 +28,13 @@ let control: RunControl | undefined;
 let sampling: RunControl | undefined;
 
 function kindOf(error: unknown): FailureKind {
-  const name = error instanceof Error ? `${error.name} ${error.message}` : String(error);
   if (error instanceof torch.OutOfMemoryError) return "out-of-memory";
-  if (/device\s*(was|is)?\s*(lost|destroyed)/i.test(name)) return "device-lost";
-  if (/is not available|no adapter/i.test(name)) return "no-device";
+  if (error instanceof torch.DeviceLostError) return "device-lost";
+  if (error instanceof Error && /is not available|no adapter/i.test(error.message)) return "no-device";
   return "other";
 }
 function fail(error: unknown, training: boolean, kind = kindOf(error)): void {
+  if (kind === "device-lost") for (const job of [digits, gpt]) job.forget();
   post({ type: "failed", kind, message: error instanceof Error ? error.message : String(error), training });
 }
 
@@ -80,6 +80,7 @@ async function train(settings: TrainSettings): Promise<void> {
   const hooks = reporting(run);
   try {
     torch.set_num_threads(settings.threads);
+    if (settings.device === "webgpu") await torch.webgpu.init(); // anew after it was lost
     await (settings.model === "digits" ? digits : gpt).train(settings, hooks);
     hooks.flush();
     post({ type: "finished" });
