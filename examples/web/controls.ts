@@ -153,7 +153,7 @@ export class Controls {
     const chosen = environment.devices.find((device) => device.name === this.device);
     const missing = environment.devices.filter((device) => !device.available);
     const parts = [
-      chosen && chosen.name !== "cpu" ? `${chosen.detail}.` : "",
+      chosen && chosen.name !== "cpu" ? `Adapter: ${chosen.detail}.` : "",
       ...missing.map((device) => `No ${title(device.name)}: ${device.detail}.`),
       environment.isolated || this.device !== "cpu" ? "" : "One thread: this page is not cross-origin isolated.",
     ];
