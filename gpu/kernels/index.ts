@@ -4,6 +4,10 @@ import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { KernelKind } from "../../ts/kernel/spec.ts";
 import type { GpuLowering } from "../context.ts";
 import { lowerMap } from "./map.ts";
+import { lowerReduce } from "./reduce.ts";
+import { lowerRowwise } from "./rowwise.ts";
+import { lowerMatmul } from "./matmul.ts";
+import { lowerScan } from "./scan.ts";
 
 function missing<K extends KernelKind>(kind: K): GpuLowering<K> {
   return () => {
@@ -13,12 +17,12 @@ function missing<K extends KernelKind>(kind: K): GpuLowering<K> {
 
 export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
   map: lowerMap,
-  reduce: missing("reduce"),
-  scan: missing("scan"),
-  matmul: missing("matmul"),
+  reduce: lowerReduce,
+  scan: lowerScan,
+  matmul: lowerMatmul,
   conv: missing("conv"),
   pool: missing("pool"),
-  rowwise: missing("rowwise"),
+  rowwise: lowerRowwise,
   attention: missing("attention"),
   gather: missing("gather"),
   scatter: missing("scatter"),

@@ -12,7 +12,8 @@ import { type BufferVar, KernelBuilder, type V } from "../builder.ts";
 import type { GpuContext, GpuLowering } from "../context.ts";
 import type { Lanes, Program } from "../ir.ts";
 import { ceilDiv, collapse, workgroupSize, type Walk } from "../plan.ts";
-import { type ElementSource, ExprBuilder, type ExprInfo, inspect } from "../scalar/expr.ts";
+import { ExprBuilder, type ExprInfo, inspect } from "../scalar/expr.ts";
+import { indexOf, indexParams } from "../scalar/indices.ts";
 import { addressOf, coordinatesOf, declareShape, declareView, shapeParams, type StridedView, viewParams } from "./common.ts";
 
 /** Expressions longer than this are not unrolled four times: compiling them would take too long. */
@@ -106,18 +107,6 @@ export const lowerMap: GpuLowering<"map"> = (spec, context) => {
 };
 
 const nameOf = (view: number, outputs: number): string => (view < outputs ? `out${view}` : `in${view - outputs}`);
-
-/** Per index node: the element's row-major number is divided by `step`, modulo `size`. */
-function indexParams(info: ExprInfo, shape: readonly number[]): Record<string, number> {
-  const params: Record<string, number> = {};
-  for (const dim of info.indices) {
-    if (dim === "linear") continue;
-    const d = shape.length - 1 - dim;
-    params[`index${dim}_step`] = d < 0 ? 1 : numelOf(shape.slice(d + 1));
-    params[`index${dim}_size`] = d < 0 ? 1 : shape[d]!;
-  }
-  return params;
-}
 
 function planMap(views: readonly View[], outputs: number, info: ExprInfo, storage: number): Plan {
   const walk = flat(views, outputs) ?? collapse(info.indices.length > 0 ? views : ordered(views));
@@ -220,14 +209,6 @@ function declare(k: KernelBuilder, spec: MapSpec, context: GpuContext, rank: num
     const buffer = i < spec.outputs.length ? k.output(name, elem, lanes(i)) : k.input(name, elem, lanes(i));
     return { buffer, view: declareView(k, name, rank) };
   });
-}
-
-/** What index nodes ask for, from the row-major number of the element. */
-function indexOf(k: KernelBuilder, linear: V): ElementSource["index"] {
-  return (dim) => {
-    if (dim === "linear") return linear;
-    return linear.div(k.param(`index${dim}_step`, "u32")).rem(k.param(`index${dim}_size`, "u32"));
-  };
 }
 
 /** One element, or one vector of 4 along the inner dim, per thread. */
