@@ -134,11 +134,12 @@ function table(rows) {
   const peers = rows[0].measured.slice(1).map((m) => m.library);
   const cell = (ours, m) =>
     ours.error !== undefined || m.error !== undefined ? "-" : `${(median(ours.samples) / median(m.samples)).toFixed(2)}x`;
+  const result = (m) => (m.error !== undefined ? "failed" : `${ms(median(m.samples))} ms, ${m.dispatches}`);
   const head = ["workload", rows[0].measured[0].library, ...peers.flatMap((p) => [p, "ratio"])];
   const body = rows.map(({ name, measured: [ours, ...others] }) => [
     name,
-    `${ms(median(ours.samples))} ms, ${ours.dispatches}`,
-    ...others.flatMap((m) => [`${ms(median(m.samples))} ms, ${m.dispatches}`, cell(ours, m)]),
+    result(ours),
+    ...others.flatMap((m) => [result(m), cell(ours, m)]),
   ]);
   return [head, head.map(() => "---"), ...body].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
