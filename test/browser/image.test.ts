@@ -15,22 +15,27 @@ const places = [
   ["runInWorker", ["OffscreenCanvas", "ImageBitmap", "ImageData", "VideoFrame"]],
 ] as const;
 
-it.each(places)("every kind of picture becomes a tensor (%s)", async (place, kinds) => {
-  const page = await browser.open();
-  const seen = await page[place](program, "corners", "cpu");
-  const expected = [
-    [3, 6, 8],
-    [255, 0, 0],
-    [0, 255, 0],
-    [0, 0, 255],
-    [255, 255, 255],
-  ];
-  expect(seen).toEqual(Object.fromEntries(kinds.map((kind) => [kind, expected])));
-});
+const devices = ["cpu", "webgpu"] as const;
 
-it("a tensor becomes a picture", async () => {
+it.each(devices.flatMap((device) => places.map((place) => [device, ...place] as const)))(
+  "every kind of picture becomes a tensor on %s (%s)",
+  async (device, place, kinds) => {
+    const page = await browser.open();
+    const seen = await page[place](program, "corners", device);
+    const expected = [
+      [3, 6, 8],
+      [255, 0, 0],
+      [0, 255, 0],
+      [0, 0, 255],
+      [255, 255, 255],
+    ];
+    expect(seen).toEqual(Object.fromEntries(kinds.map((kind) => [kind, expected])));
+  },
+);
+
+it.each(devices)("a tensor on %s becomes a picture", async (device) => {
   const page = await browser.open();
-  expect(await page.run(program, "around", "cpu")).toEqual([0, 255, 0, 255, 255, 0, 0, 255]);
+  expect(await page.run(program, "around", device)).toEqual([0, 255, 255, 255, 255, 0, 255, 255]);
 });
 
 it("an image that is not loaded is an error", async () => {

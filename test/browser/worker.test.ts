@@ -65,6 +65,10 @@ describe.each([
     expect(result.better).toBeGreaterThan(10);
   });
 
+  it("tensors of a device that is read asynchronously come back too, in order", async () => {
+    expect(await call("doubles", "webgpu")).toEqual(["cpu", [2, 4, 7], [2, 4, 7]]);
+  });
+
   it("errors come back as what they were", async () => {
     const value = { type: "ValueError", name: "ValueError", message: "no such thing", traced: true };
     expect(await call("fails", "ValueError")).toEqual(value);

@@ -11,15 +11,10 @@ const cpu = resolveDevice("cpu") as CpuDevice;
 export interface Environment {
   readonly isolated: boolean;
   readonly threads: number;
-  readonly accelerator: string;
 }
 
-export async function environment(): Promise<Environment> {
-  return {
-    isolated: globalThis.crossOriginIsolated,
-    threads: torch.get_num_threads(),
-    accelerator: await torch.accelerator(),
-  };
+export function environment(): Environment {
+  return { isolated: globalThis.crossOriginIsolated, threads: torch.get_num_threads() };
 }
 
 /** Bytes as a number that differs when they do (FNV-1a). */

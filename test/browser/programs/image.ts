@@ -37,8 +37,13 @@ async function sources(): Promise<Record<string, torch.ImageSource>> {
   return found;
 }
 
+async function ready(device: string): Promise<void> {
+  if (device === "webgpu") await torch.webgpu.init();
+}
+
 /** For each kind of source: shape and the corners' colours. */
 export async function corners(device: string): Promise<Record<string, unknown>> {
+  await ready(device);
   const seen: Record<string, unknown> = {};
   for (const [kind, source] of Object.entries(await sources())) {
     const t = torch.from_image(source, { device });
@@ -49,9 +54,10 @@ export async function corners(device: string): Promise<Record<string, unknown>> 
   return seen;
 }
 
-/** A picture drawn, made a tensor, turned around, drawn again and read: the bytes of its first row's ends. */
+/** A picture drawn, made a tensor, made its negative, drawn again and read: the bytes of its first row's ends. */
 export async function around(device: string): Promise<number[]> {
-  const t = torch.from_image(drawn(), { dtype: torch.float32, device }).flip([2]);
+  await ready(device);
+  const t = torch.from_image(drawn(), { dtype: torch.float32, device }).neg().add(1);
   const image = await t.to_image();
   if (!(image instanceof ImageData)) throw new Error("to_image gave no ImageData");
   const context = new OffscreenCanvas(8, 6).getContext("2d")!;

@@ -15,11 +15,20 @@ export interface Settings {
   readonly fail?: "ValueError" | "TypeError" | "clone" | "hang";
   /** Goes on until it is stopped, and answers wishes. */
   readonly serve?: boolean;
+  /** Only doubles x there, and returns before anything is read. */
+  readonly double_on?: "webgpu";
   readonly x: torch.Tensor;
 }
 
 export const train = torch.worker_main(
   async (task: torch.WorkerTask<Progress | { readonly sum: torch.Tensor }, Wish>, settings: Settings) => {
+    if (settings.double_on) {
+      await torch[settings.double_on].init();
+      const doubled = settings.x.to(settings.double_on).mul(2);
+      // Not awaited: what follows leaves after it all the same.
+      void task.report({ sum: doubled });
+      return { step: 0, dtype: settings.x.dtype.name, weights: { doubled }, both: [settings.x, settings.x] as const };
+    }
     torch.manual_seed(0);
     const model = new nn.Linear(8, 1);
     const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });

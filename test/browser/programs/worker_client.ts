@@ -52,6 +52,15 @@ export async function talks(url: string): Promise<object> {
   return { ratio: sums[1]! / sums[0]!, step: (await run.result).step };
 }
 
+/** Tensors that the worker has on another device, reported and returned. */
+export async function doubles(url: string, device: "webgpu"): Promise<unknown[]> {
+  const run = start(url, { steps: 0, double_on: device, x: torch.tensor([1, 2, 3.5]) });
+  const seen: unknown[] = [];
+  for await (const progress of run) if ("sum" in progress) seen.push(progress.sum.device.type, await progress.sum.tolist());
+  seen.push(await (await run.result).weights.doubled!.tolist());
+  return seen;
+}
+
 export async function stops(url: string): Promise<number> {
   const run = start(url, { steps: 1e9, x: torch.ones(4, 8) });
   for await (const progress of run) if ("step" in progress && progress.step === 5) run.stop();
