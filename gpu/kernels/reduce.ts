@@ -137,7 +137,11 @@ function rowGrid(caps: GpuCaps, rows: number, steps: number): Grid {
   const most = workgroupSize(caps);
   let lanes = 1;
   while (lanes * 2 <= most && lanes * PER_LANE < steps) lanes *= 2;
-  if (lanes < most || rows >= ENOUGH_GROUPS) return { lanes, perGroup: most / lanes, segments: 1, length: steps };
+  if (lanes < most || rows >= ENOUGH_GROUPS) {
+    let threads = Math.max(Math.min(64, most), lanes);
+    while (threads < most && threads < rows * lanes) threads *= 2;
+    return { lanes, perGroup: threads / lanes, segments: 1, length: steps };
+  }
   return { lanes, perGroup: 1, ...cut(steps, lanes, rows) };
 }
 

@@ -70,14 +70,14 @@ function foldLanes(k: KernelBuilder, fold: Fold, shape: FoldShape, place: Place,
   let left = lanes;
   if (lanes > AT_ONCE) {
     k.if(place.lane.lt(AT_ONCE), () => {
-      for (let i = AT_ONCE; i < lanes; i += AT_ONCE) join(place.lane.add(i));
+      k.for(AT_ONCE, lanes, AT_ONCE, (i) => join(place.lane.add(i)));
       write(total.map((t) => t.get()));
     });
     k.barrier();
     left = AT_ONCE;
   }
   k.if(place.lane.eq(0), () => {
-    for (let i = 1; i < left; i++) join(k.u32(i));
+    k.for(1, left, 1, join);
   });
   return total;
 }
