@@ -85,11 +85,11 @@ export class Pipelines {
   }
 
   #make(program: Program, aliases: readonly number[], words: number): Pipeline {
-    const binding = this.#layout(program, aliases);
     const { storageBuffers, shared, threads } = this.#limits;
     const exceeded = (what: string, need: number, limit: number): RuntimeError =>
       new RuntimeError(`webgpu: the kernel ${program.name} needs ${need} ${what}; this device's limit is ${limit}`);
-    if (binding.bound.length > storageBuffers) throw exceeded("storage buffers", binding.bound.length, storageBuffers);
+    const bound = aliases.filter((a, i) => a === i).length;
+    if (bound > storageBuffers) throw exceeded("storage buffers", bound, storageBuffers);
     if (program.workgroup > threads) throw exceeded("threads in a workgroup", program.workgroup, threads);
     const sharedBytes = program.shared.reduce((n, { type, length }) => n + Math.ceil((4 * type.lanes * length) / 16) * 16, 0);
     if (sharedBytes > shared) throw exceeded("bytes of workgroup memory", sharedBytes, shared);
@@ -97,16 +97,23 @@ export class Pipelines {
     const wgsl = toWgsl(program, aliases);
     const same = this.#byText.get(wgsl);
     if (same !== undefined) return same;
-    const entry = new Pipeline(program, binding, words, wgsl);
+    this.#device.pushErrorScope("validation");
+    const entry = new Pipeline(program, this.#layout(program, aliases), words, wgsl);
     this.#byText.set(wgsl, entry);
     this.made++;
-    entry.ready = this.#device.createComputePipelineAsync(this.#descriptor(entry)).then(
+    const made = this.#device.createComputePipelineAsync(this.#descriptor(entry));
+    // What the compiler says of the text; the pipeline itself only says that the text was wrong.
+    const complaint = this.#device.popErrorScope().then(
+      (error) => error?.message,
+      () => undefined,
+    );
+    entry.ready = made.then(
       (pipeline) => {
         entry.pipeline ??= pipeline;
       },
-      (error: unknown) => {
+      async (error: unknown) => {
+        const why = (await complaint) ?? (error instanceof Error ? error.message : String(error));
         if (entry.pipeline !== null) return;
-        const why = error instanceof Error ? error.message : String(error);
         entry.error = new RuntimeError(`webgpu: the kernel ${program.name} could not be compiled: ${why}`);
       },
     );

@@ -31,7 +31,7 @@ export function readNow(what: string, device: Device, buffer: Buffer, byteOffset
   if (device.readSync !== undefined) return device.readSync(buffer, byteOffset, nbytes);
   if (current === null) {
     throw new RuntimeError(
-      `${what}: values on ${device.type} can only be read asynchronously. Use "await t.item()", "await t.tolist()" or "await t.data()"; where an op needs values itself (a shape that depends on them, as in nonzero), "await torch.blocking(() => ...)"`,
+      `${what}: values on ${device.type} can only be read asynchronously. Use "await t.item()", "await t.tolist()" or "await t.data()"; to move a tensor or a module, "await x.to_async(device)"; where an op needs values itself (a shape that depends on them, as in nonzero), "await torch.blocking(() => ...)"`,
     );
   }
   const known = current.answers[current.asked];

@@ -207,6 +207,17 @@ export class Module {
     }
     return this._apply((t) => t.to({ device, dtype: t.is_floating_point() ? type : null }));
   }
+  /** `to(device)` from any device: leaving "webgpu" means reading values, which takes an await. Resolves to this module. */
+  async to_async(device: Device | string): Promise<this> {
+    const moves = new Map<Tensor, Promise<Tensor>>();
+    const begin = (t: Tensor): Tensor => {
+      if (!moves.has(t)) moves.set(t, t.detach().to_async(device));
+      return t;
+    };
+    this._apply(begin);
+    const moved = new Map(await Promise.all([...moves].map(async ([t, move]) => [t, await move] as const)));
+    return this._apply((t) => moved.get(t) ?? t);
+  }
   type(dtype: DType): this {
     return this._apply((t) => t.to(dtype));
   }

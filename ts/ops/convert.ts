@@ -6,8 +6,8 @@ import { RuntimeError } from "../core/errors.ts";
 import { needsGraph, Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { record } from "../engine/node.ts";
-import { alias, bytesOf, contiguous as dense, copyOf, moved } from "../engine/run.ts";
-import type { Args } from "../engine/signature.ts";
+import { alias, bytesOf, contiguous as dense, copyOf, empty, moved } from "../engine/run.ts";
+import { isOptions, type Args } from "../engine/signature.ts";
 import { resolveDevice } from "./devices.ts";
 import { bytesToArray, nested, type NestedNumbers, type TypedArray } from "./values.ts";
 
@@ -108,6 +108,11 @@ declare module "../core/tensor.ts" {
     item_sync(): Item;
     /** Nested lists of the values. */
     tolist(): Promise<NestedNumbers>;
+    /**
+     * `to`, from any device: like all reading of values, leaving "webgpu" takes an await. Takes a device, or a dtype and a device in
+     * `{ dtype, device }`. Gradients flow back.
+     */
+    to_async(device: Device | string | { device?: Device | string | null; dtype?: DType | null }): Promise<Tensor>;
     tolist_sync(): NestedNumbers;
   }
 }
@@ -115,6 +120,18 @@ declare module "../core/tensor.ts" {
 Object.assign(Tensor.prototype, {
   async data(this: Tensor) {
     return bytesToArray(this.dtype, await readBytesAsync(this));
+  },
+  async to_async(this: Tensor, target: Device | string | { device?: Device | string | null; dtype?: DType | null }) {
+    const options = isOptions(target)
+      ? (target as { device?: Device | string | null; dtype?: DType | null })
+      : { device: target };
+    const device = resolveDevice(options.device ?? this.device);
+    const dtype = options.dtype ?? null;
+    if (device === this.device || this.device.readSync !== undefined) return this.to({ device, dtype });
+    const bytes = await readBytesAsync(this);
+    const out = empty(this.shape, this.dtype, device);
+    if (bytes.length > 0) device.write(out._storage.buffer!, 0, bytes);
+    return recorded("ToCopy", this, out).to({ dtype });
   },
   data_sync(this: Tensor) {
     return bytesToArray(this.dtype, bytesOf(this, "reading values"));
