@@ -101,11 +101,12 @@ export interface Memory {
 }
 
 /** Memory after each so many steps of training. */
-export async function memory(steps: number, every: number): Promise<Memory[]> {
-  const model = new nn.Sequential(new nn.Linear(64, 256), new nn.ReLU(), new nn.Linear(256, 10));
+export async function memory(steps: number, every: number, device: "cpu" | "webgpu" = "cpu"): Promise<Memory[]> {
+  if (device === "webgpu") await torch.webgpu.init();
+  const model = new nn.Sequential(new nn.Linear(64, 256), new nn.ReLU(), new nn.Linear(256, 10)).to(device);
   const optimizer = new optim.AdamW(model.parameters(), { lr: 1e-3 });
-  const x = torch.randn(512, 64);
-  const y = torch.randint(0, 10, [512]);
+  const x = torch.randn(512, 64).to(device);
+  const y = torch.randint(0, 10, [512]).to(device);
   const seen: Memory[] = [];
   for (let step = 1; step <= steps; step++) {
     optimizer.zero_grad();
@@ -114,7 +115,7 @@ export async function memory(steps: number, every: number): Promise<Memory[]> {
     optimizer.step();
     await loss.item();
     if (step % every === 0) {
-      const { allocated_bytes, reserved_bytes } = torch.memory_stats();
+      const { allocated_bytes, reserved_bytes } = torch.memory_stats(device);
       seen.push({ allocated: allocated_bytes, reserved: reserved_bytes });
     }
   }
