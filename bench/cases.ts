@@ -23,11 +23,17 @@ function force(t: Tensor): void {
   t._storage.materialize();
 }
 
+/** The same numbers on every device. */
+function input(shape: number[]): Tensor {
+  const x = torch.randn(shape, { device: "cpu" }).to(torch.get_default_device());
+  force(x);
+  return x;
+}
+
 const of =
   (shape: number[], f: (x: Tensor) => Tensor): (() => Run) =>
   () => {
-    const x = torch.randn(shape);
-    force(x);
+    const x = input(shape);
     // The result's memory goes back at once, as native PyTorch's does.
     return () => torch.scope(() => torch.no_grad(() => force(f(x))));
   };
@@ -52,9 +58,7 @@ export const kernelSuites: Readonly<Record<string, readonly Case[]>> = {
     name: `matmul ${n}`,
     flops: 2 * n ** 3,
     prepare: () => {
-      const [a, b] = [torch.randn([n, n]), torch.randn([n, n])];
-      force(a);
-      force(b);
+      const [a, b] = [input([n, n]), input([n, n])];
       return () => torch.scope(() => torch.no_grad(() => force(a.matmul(b))));
     },
   })),
