@@ -21,9 +21,19 @@ export interface PoolOptions<B> {
   destroy(block: B): void;
 }
 
-export class BlockPool<B extends { readonly size: number }> {
+export interface PoolBlock {
+  readonly size: number;
+  /** Rises from block to block. */
+  readonly id: number;
+}
+
+export class BlockPool<B extends PoolBlock> {
   readonly #options: PoolOptions<B>;
-  /** By size; the one that fell free last is on top. Sizes in the order of their last use, longest ago first. */
+  /**
+   * By size; the oldest block is the last of its list and is taken first, so that a program that repeats itself gets the same blocks
+   * again, whatever the order in which they fell free (and finds what was cached for them). Sizes in the order of their last use,
+   * longest ago first.
+   */
   readonly #idle = new Map<number, B[]>();
   #idleBytes = 0;
   /** Bytes of all blocks. */
@@ -52,7 +62,7 @@ export class BlockPool<B extends { readonly size: number }> {
     if (list === undefined) list = [];
     else this.#idle.delete(size);
     this.#idle.set(size, list);
-    list.push(block);
+    insert(list, block);
     this.#idleBytes += size;
     if (this.#idleBytes > this.#options.idle) this.trim(this.#options.idle);
   }
@@ -83,4 +93,15 @@ export class BlockPool<B extends { readonly size: number }> {
   get idleBytes(): number {
     return this.#idleBytes;
   }
+}
+
+/** Keeps falling ids. */
+function insert<B extends PoolBlock>(list: B[], block: B): void {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle]!.id > block.id) low = middle + 1;
+    else high = middle;
+  }
+  list.splice(low, 0, block);
 }
