@@ -5,8 +5,11 @@ import type { ScalarOp } from "../../ts/kernel/expr.ts";
 import type { ScalarType } from "../ir.ts";
 import type { Block, V } from "../builder.ts";
 import { isInf as isInfF32, isNegative, withSign, type Emit } from "./basics.ts";
+import * as bessel from "./math_bessel.ts";
 import * as circle from "./math_circle.ts";
+import * as erfs from "./math_erf.ts";
 import * as exps from "./math_exp.ts";
+import * as gammas from "./math_gamma.ts";
 import * as integers from "./integers.ts";
 import * as logs from "./math_log.ts";
 import * as pows from "./math_pow.ts";
@@ -141,32 +144,28 @@ const ROWS: { readonly [K in ScalarOp]: Row } = {
   acosh: single(logs.acosh),
   atanh: single(logs.atanh),
   sigmoid: single(exps.sigmoid),
-  erf: NONE(),
-  erfc: NONE(),
-  erfinv: NONE(),
+  erf: single(erfs.erf),
+  erfc: single(erfs.erfc),
+  erfinv: single(erfs.erfinv),
   hypot: single(pows.hypot),
   copysign: floats((b, x, y) => copysign(b, x!, y!)),
   nextafter: single(pows.nextafter),
-  lgamma: NONE(),
-  digamma: NONE(),
-  polygamma: NONE(),
-  zeta: NONE(),
-  igamma: NONE(),
-  igammac: NONE(),
-  i0: NONE(),
-  i0e: NONE(),
-  i1: NONE(),
-  i1e: NONE(),
-  ndtri: NONE(),
-  log_ndtr: NONE(),
-  erfcx: NONE(),
-  gelu: NONE(),
-  gelu_slope: NONE(),
+  lgamma: single(gammas.lgamma),
+  digamma: single(gammas.digamma),
+  polygamma: single(gammas.polygamma),
+  zeta: single(gammas.zeta),
+  igamma: single(gammas.igamma),
+  igammac: single(gammas.igammac),
+  i0: single(bessel.i0),
+  i0e: single(bessel.i0e),
+  i1: single(bessel.i1),
+  i1e: single(bessel.i1e),
+  ndtri: single(erfs.ndtri),
+  log_ndtr: single(erfs.logNdtr),
+  erfcx: single(erfs.erfcx),
+  gelu: single(erfs.gelu),
+  gelu_slope: single(erfs.geluSlope),
 };
-function NONE(): Row {
-  return { f32: null, f64: null, integer: null };
-}
-
 /**
  * The op on arguments of one type; of `where` the first is a bool. Comparisons and predicates give a bool. Throws NotImplementedError for types
  * that the op is not there for.
