@@ -3,10 +3,15 @@
 import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { KernelKind } from "../../ts/kernel/spec.ts";
 import type { GpuLowering } from "../context.ts";
+import { lowerConv } from "./conv.ts";
+import { lowerGather } from "./gather.ts";
+import { lowerScatter } from "./scatter.ts";
 import { lowerMap } from "./map.ts";
 import { lowerReduce } from "./reduce.ts";
 import { lowerRowwise } from "./rowwise.ts";
 import { lowerMatmul } from "./matmul.ts";
+import { lowerPool } from "./pool.ts";
+import { lowerRandom } from "./random.ts";
 import { lowerScan } from "./scan.ts";
 
 function missing<K extends KernelKind>(kind: K): GpuLowering<K> {
@@ -20,14 +25,14 @@ export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
   reduce: lowerReduce,
   scan: lowerScan,
   matmul: lowerMatmul,
-  conv: missing("conv"),
-  pool: missing("pool"),
+  conv: lowerConv,
+  pool: lowerPool,
   rowwise: lowerRowwise,
   attention: missing("attention"),
-  gather: missing("gather"),
-  scatter: missing("scatter"),
+  gather: lowerGather,
+  scatter: lowerScatter,
   sort: missing("sort"),
   nonzero: missing("nonzero"),
-  random: missing("random"),
+  random: lowerRandom,
   optimizer: missing("optimizer"),
 };

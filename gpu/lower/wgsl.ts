@@ -51,8 +51,8 @@ function elemText({ elem, lanes }: BufferParam): string {
 
 function floatText(value: number): string {
   const x = Math.fround(value);
-  if (Number.isNaN(x)) return "params.nan";
-  if (!Number.isFinite(x)) return x > 0 ? "params.infinity" : "(-params.infinity)";
+  if (Number.isNaN(x)) return "params.launch_nan";
+  if (!Number.isFinite(x)) return x > 0 ? "params.launch_infinity" : "(-params.launch_infinity)";
   if (Object.is(x, -0)) return "bitcast<f32>(0x80000000u)";
   const text = String(x);
   return `${x < 0 ? "(" : ""}${/[.e]/.test(text) ? text : `${text}.0`}f${x < 0 ? ")" : ""}`;
@@ -153,7 +153,7 @@ const ROUND_F16 = `fn round_f16(x: f32) -> f16 {
   let bits = bitcast<u32>(x);
   let size = abs(x);
   if ((bits & 0x7fffffffu) >= 0x7f800000u) { return f16(x); }
-  if (size >= 65520.0f) { return f16(select(params.infinity, -params.infinity, x < 0.0f)); }
+  if (size >= 65520.0f) { return f16(select(params.launch_infinity, -params.launch_infinity, x < 0.0f)); }
   if (size < 0x1p-14f) { return f16(round(x * 0x1p24f) * 0x1p-24f); }
   return f16(bitcast<f32>((bits + 0xfffu + ((bits >> 13u) & 1u)) & 0xffffe000u));
 }`;
@@ -247,7 +247,7 @@ export function toWgsl(program: Program, aliases: readonly number[] = program.bu
   if (f16) lines.push("enable f16;");
   // Uniformity across a subgroup is the kernels' care; the analysis sees only threads' numbers.
   if (program.subgroups) lines.push("enable subgroups;", "diagnostic(off, subgroup_uniformity);");
-  lines.push("struct Params {", "  groups: u32,", "  infinity: f32,", "  nan: f32,");
+  lines.push("struct Params {", "  launch_groups: u32,", "  launch_infinity: f32,", "  launch_nan: f32,");
   for (const { name, type } of program.params) {
     lines.push(`  ${name}: ${type === "bool" ? "u32" : existing(SCALARS[type], type)},`);
   }
@@ -280,7 +280,7 @@ export function toWgsl(program: Program, aliases: readonly number[] = program.bu
   lines.push(
     ") {",
     "  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;",
-    "  if (group < params.groups) {",
+    "  if (group < params.launch_groups) {",
     ...printBody(dialect, program, "    "),
     "  }",
     "}",

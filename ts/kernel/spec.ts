@@ -98,7 +98,15 @@ export interface ConvParams {
  */
 export interface PoolSpec {
   readonly kind: "pool";
-  readonly mode: "max" | "max_backward" | "avg" | "avg_backward" | "adaptive_max" | "adaptive_avg" | "adaptive_avg_backward";
+  readonly mode:
+    | "max"
+    | "max_backward"
+    | "avg"
+    | "avg_backward"
+    | "adaptive_max"
+    | "adaptive_max_backward"
+    | "adaptive_avg"
+    | "adaptive_avg_backward";
   readonly dtype: DType;
 }
 export interface PoolParams {

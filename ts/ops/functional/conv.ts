@@ -1,6 +1,5 @@
 /** torch.nn.functional: convolutions. */
 
-import { float64 } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { contiguousStrides, formatShape, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
@@ -9,13 +8,13 @@ import { alias, commonDevice, contiguous, copyOf, empty, run } from "../../engin
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import type { ConvParams, ConvSpec } from "../../kernel/spec.ts";
 import { filled } from "../creation.ts";
-import { asVolume, sizesOf, triple, type Sizes } from "./shared.ts";
+import { asVolume, sizesOf, triple, widest, type Sizes } from "./shared.ts";
 import { constant_pad_nd } from "./padding.ts";
 
 /** Runs one direction of a convolution; `size` is the result's, without the dims that 1d and 2d lack. */
 function convolve(mode: ConvSpec["mode"], a: Tensor, b: Tensor, bias: Tensor | null, size: Shape, params: ConvParams): Tensor {
   if (!a.dtype.is_floating_point) {
-    const wide = (t: Tensor): Tensor => copyOf(t, float64);
+    const wide = (t: Tensor): Tensor => copyOf(t, widest(t));
     const result = convolve(mode, wide(a), wide(b), bias === null ? null : wide(bias), size, params);
     return copyOf(result, a.dtype);
   }

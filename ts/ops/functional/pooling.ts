@@ -1,6 +1,6 @@
 /** torch.nn.functional: pooling. */
 
-import { float64, int64 } from "../../core/dtype.ts";
+import { int64 } from "../../core/dtype.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { contiguousStrides, formatShape, numelOf, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
@@ -9,7 +9,7 @@ import { alias, copyOf, empty, run } from "../../engine/run.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import type { PoolParams, PoolSpec, Triple } from "../../kernel/spec.ts";
 import { zeros } from "../creation.ts";
-import { asVolume, sizesOf, triple, type Sizes } from "./shared.ts";
+import { asVolume, sizesOf, triple, widest, type Sizes } from "./shared.ts";
 
 interface Window {
   readonly kernel: Triple;
@@ -36,7 +36,7 @@ const volumeShape = (shape: Shape): number[] => [shape[0]!, shape[1]!, ...triple
 function pool(mode: PoolSpec["mode"], inputs: readonly Tensor[], shape: Shape, window: Window, indices: boolean): Tensor[] {
   const x = inputs[0]!;
   if (!x.dtype.is_floating_point) {
-    const [y, at] = pool(mode, [copyOf(x, float64), ...inputs.slice(1)], shape, window, indices);
+    const [y, at] = pool(mode, [copyOf(x, widest(x)), ...inputs.slice(1)], shape, window, indices);
     return indices ? [copyOf(y!, x.dtype), at!] : [copyOf(y!, x.dtype)];
   }
   const outputs = [empty(volumeShape(shape), x.dtype, x.device)];
@@ -57,21 +57,23 @@ const max_pool: MaxPrimitive = defineOp("max_pool", "input, window, shape", {
   forward(ctx, input: Tensor, window: Window | null, shape: Shape) {
     const [y, at] = pool(window === null ? "adaptive_max" : "max", [input], shape, window ?? NO_WINDOW, true);
     ctx.save(at!);
-    ctx.state = input.shape;
+    ctx.state = { window, shape: input.shape };
     return [y!, at!];
   },
   backward(ctx, g: Tensor) {
-    return [max_pool_backward(g, ctx.saved()[0]!, ctx.state as Shape)];
+    const { window, shape } = ctx.state as { window: Window | null; shape: Shape };
+    return [max_pool_backward(g, ctx.saved()[0]!, window, shape)];
   },
 });
 
-type MaxBackward = Op<[grad: Tensor, indices: Tensor, shape: Shape], Tensor>;
-const max_pool_backward: MaxBackward = defineOp("max_pool_backward", "grad, indices, shape", {
+type MaxBackward = Op<[grad: Tensor, indices: Tensor, window: Window | null, shape: Shape], Tensor>;
+const max_pool_backward: MaxBackward = defineOp("max_pool_backward", "grad, indices, window, shape", {
   doc: "Puts gradients back where the maxima were.",
   method: false,
-  forward(ctx, grad: Tensor, indices: Tensor, shape: Shape) {
+  forward(ctx, grad: Tensor, indices: Tensor, window: Window | null, shape: Shape) {
     ctx.save(indices);
-    return pool("max_backward", [grad, indices], shape, NO_WINDOW, false)[0]!;
+    const mode = window === null ? "adaptive_max_backward" : "max_backward";
+    return pool(mode, [grad, indices], shape, window ?? NO_WINDOW, false)[0]!;
   },
   backward(ctx, g: Tensor) {
     const [at] = ctx.saved();

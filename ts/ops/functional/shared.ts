@@ -1,6 +1,6 @@
 /** What several families of torch.nn.functional need. Internal. */
 
-import { float32, type DType } from "../../core/dtype.ts";
+import { float32, float64, type DType } from "../../core/dtype.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { contiguousStrides, formatShape, isContiguous, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
@@ -25,6 +25,9 @@ export function triple(values: readonly number[], missing: number): Triple {
   const [a, b, c] = [...Array.from({ length: 3 - values.length }, () => missing), ...values];
   return [a!, b!, c!];
 }
+
+/** Where integers go to be averaged or convolved: exact up to 2^53, or 2^24 on devices without float64. */
+export const widest = (t: Tensor): DType => (t.device.caps.float64 ? float64 : float32);
 
 /** [N, C, spatial...] as a contiguous [N, C, D, H, W]; no autograd. */
 export function asVolume(t: Tensor): Tensor {

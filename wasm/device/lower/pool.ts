@@ -15,8 +15,9 @@ interface Mode {
 
 const modes: Record<PoolSpec["mode"], Mode> = {
   max: { plan: maxPool },
-  // Needs no windows: the indices say it all. So it serves adaptive pooling too.
+  // Need no windows here: the indices say it all.
   max_backward: { plan: maxPoolBackward, backward: true },
+  adaptive_max_backward: { plan: maxPoolBackward, backward: true },
   avg: { plan: avgPool },
   avg_backward: { plan: avgPoolBackward, backward: true },
   adaptive_max: { plan: maxPool, adaptive: true },
