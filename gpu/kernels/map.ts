@@ -88,7 +88,7 @@ export const lowerMap: GpuLowering<"map"> = (spec, context) => {
           ),
         );
       });
-      const sizes = walk.shape.map((n, d) => (d === rank - 1 ? n / step : n));
+      const sizes = walk.shape.map((n, d) => (d === rank - 1 ? Math.floor(n / step) : n));
       Object.assign(params, shapeParams("size", sizes), { first: from, count: count / step });
       const groups = ceilDiv(count / step, workgroupSize(context.caps));
       context.launch(program, { buffers: views, params, groups, aliasing });
