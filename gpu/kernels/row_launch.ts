@@ -1,6 +1,6 @@
 /** Launches of kernels over rows: the views that they walk, and in which way. */
 
-import type { DType } from "../../ts/core/dtype.ts";
+import { bool, type DType } from "../../ts/core/dtype.ts";
 import type { View } from "../../ts/core/device.ts";
 import { KernelBuilder, type BufferVar, type V } from "../builder.ts";
 import type { Bindable, GpuContext } from "../context.ts";
@@ -136,10 +136,10 @@ export class RowIo {
   }
 }
 
-/** What a buffer of `dtype` may be given: rounded where its elements are wider than the dtype. */
+/** What a buffer of `dtype` may be given: rounded where its elements are wider than the dtype, or hold more than its values. */
 export function rounded(k: KernelBuilder, buffer: BufferVar, dtype: DType, value: V): V {
   const { elem } = buffer.param;
-  return elem === "f32" || elem === "i32" ? roundTo(k, value, dtype) : value;
+  return elem === "f32" || elem === "i32" || dtype === bool ? roundTo(k, value, dtype) : value;
 }
 
 /** Runs `body` for every row. */
