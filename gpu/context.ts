@@ -75,6 +75,8 @@ export interface GpuContext {
    * The next await that reads from the device throws what `error` makes of the value.
    */
   complaint(error: (value: number) => Error): { readonly buffer: Bindable; readonly code: number };
+  /** Equal for what lies in the same memory, and so can share a binding. */
+  memoryOf(bindable: Bindable): object;
   /** Another spec, prepared: for kernels that are made of others. */
   lower<K extends KernelKind>(spec: Extract<KernelSpec, { kind: K }>): LoweredRun<K>;
   /** The memory of a temporary as a contiguous view, for `lower`. */

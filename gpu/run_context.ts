@@ -151,6 +151,10 @@ export class RunContext implements GpuContext {
     return { buffer, code: this.#complaints.add(error) };
   }
 
+  memoryOf(bindable: Bindable): object {
+    return this.#resolve(bindable).memory;
+  }
+
   lower<K extends KernelKind>(spec: Extract<KernelSpec, { kind: K }>): LoweredRun<K> {
     return this.#device.lowered(spec);
   }

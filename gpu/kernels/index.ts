@@ -7,10 +7,12 @@ import { lowerConv } from "./conv.ts";
 import { lowerGather } from "./gather.ts";
 import { lowerScatter } from "./scatter.ts";
 import { lowerMap } from "./map.ts";
+import { lowerPool } from "./pool.ts";
 import { lowerReduce } from "./reduce.ts";
 import { lowerRowwise } from "./rowwise.ts";
 import { lowerMatmul } from "./matmul.ts";
 import { lowerPool } from "./pool.ts";
+import { lowerOptimizer } from "./optimizer.ts";
 import { lowerRandom } from "./random.ts";
 import { lowerScan } from "./scan.ts";
 
@@ -34,5 +36,5 @@ export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
   sort: missing("sort"),
   nonzero: missing("nonzero"),
   random: lowerRandom,
-  optimizer: missing("optimizer"),
+  optimizer: lowerOptimizer,
 };

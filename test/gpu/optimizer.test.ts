@@ -1,0 +1,66 @@
+import { describe, expect, it } from "vitest";
+import { bfloat16, type DType, float16, float32, float64 } from "../../ts/core/dtype.ts";
+import type { OptimizerParams, OptimizerSpec } from "../../ts/kernel/spec.ts";
+import { check, devices, type Operand, tensor, uniform } from "./harness.ts";
+
+const DEFAULTS: OptimizerParams = {
+  lr: 0.01,
+  momentum: 0,
+  dampening: 0,
+  nesterov: false,
+  beta1: 0.9,
+  beta2: 0.999,
+  eps: 1e-8,
+  weight_decay: 0,
+  maximize: false,
+  step: 3,
+};
+
+/** Gradients, and the outputs of parameters with `states` tensors of state. */
+function slots(dtype: DType, sizes: readonly number[], states: number): { inputs: Operand[]; outputs: Operand[] } {
+  let seed = 1;
+  const random = (n: number, low = -1): Operand => tensor(dtype, [n], uniform(n, seed++, low, 1));
+  const inputs = sizes.map((n) => random(n));
+  // (Second moments are not negative.)
+  const outputs = sizes.flatMap((n) => [random(n), ...Array.from({ length: states }, (_, j) => random(n, j === 0 ? -1 : 0))]);
+  return { inputs, outputs };
+}
+
+describe.each(devices)("optimizer on $name", (target) => {
+  const run = (
+    op: OptimizerSpec["op"],
+    dtype: DType,
+    sizes: readonly number[],
+    states: number,
+    params: Partial<OptimizerParams>,
+  ) =>
+    check(target, { spec: { kind: "optimizer", op, dtype }, ...slots(dtype, sizes, states), params: { ...DEFAULTS, ...params } });
+  const sizes = target.slow ? [3, 1500, 1] : [3, 15000, 1];
+
+  it("sgd", async () => {
+    await run("sgd", float32, sizes, 0, {});
+    await run("sgd", float32, sizes, 0, { weight_decay: 0.1, maximize: true });
+    await run("sgd", float32, sizes, 1, { momentum: 0.9, dampening: 0.3 });
+    await run("sgd", float32, sizes, 1, { momentum: 0.9, step: 1, weight_decay: 0.1 });
+    await run("sgd", float32, sizes, 1, { momentum: 0.9, nesterov: true });
+  });
+  it("adam and adamw", async () => {
+    for (const op of ["adam", "adamw"] as const) {
+      await run(op, float32, sizes, 2, {});
+      await run(op, float32, sizes, 2, { weight_decay: 0.1, step: 1 });
+      await run(op, float32, sizes, 3, { weight_decay: 0.1, maximize: true, beta1: 0.3, step: 100 });
+    }
+  });
+  it("other dtypes", async () => {
+    for (const dtype of [float16, bfloat16, float64]) await run("adamw", dtype, sizes, 2, { eps: 1e-3 });
+  });
+  it("more parameters than bindings", async () => {
+    const many = Array.from({ length: 40 }, (_, i) => (i * 37) % 50);
+    await run("adamw", float32, many, 2, {});
+    await run("sgd", float32, many, 0, {});
+  });
+  it("nothing", async () => {
+    await run("adam", float32, [0], 2, {});
+    expect(target.device.memoryStats().buffers).toBeGreaterThanOrEqual(0);
+  });
+});
