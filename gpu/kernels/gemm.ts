@@ -102,6 +102,11 @@ export function accumulate(sum: Var, x: V, y: V): void {
   sum.set(sum.get().add(x.mul(y)));
 }
 
+/** `count` rounds, some of them written out: loops have their cost, and so have long programs. */
+export function unrolledFor(k: KernelBuilder, count: number, unroll: number, body: (i: V) => void): void {
+  k.for(0, count, unroll, (first) => range(unroll).forEach((i) => body(first.add(i))));
+}
+
 export function buildGemm(k: KernelBuilder, gemm: Gemm): void {
   const build = { direct, tiled, thin }[gemm.plan.form];
   build(k, gemm, placeOf(k, gemm.plan));
@@ -225,16 +230,17 @@ function tiled(k: KernelBuilder, gemm: Gemm, place: Place): void {
     loadA.fetch(from, place.to);
     loadB.fetch(from, place.to);
     k.barrier();
-    for (let step = 0; step < depth; step++) {
-      const bs = xs.map((q) => sharedB.load(q.add(step * quadsB)));
+    const at = (quad: V, step: V, quads: number): V => step.mul(quads).add(quad);
+    unrolledFor(k, depth, 4, (step) => {
+      const bs = xs.map((q) => sharedB.load(at(q, step, quadsB)));
       ys.forEach((q, i) => {
-        const quad = sharedA.load(q.add(step * quadsA));
+        const quad = sharedA.load(at(q, step, quadsA));
         k.lanes(quad).forEach((value, lane) => {
           const wide = k.splat(value, 4);
           bs.forEach((yb, c) => accumulate(sums[i * 4 + lane]![c]!, wide, yb));
         });
       });
-    }
+    });
     k.barrier();
   });
   ys.forEach((q, i) => {

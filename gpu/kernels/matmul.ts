@@ -1,17 +1,14 @@
 /** matmul: operands of any strides; bias, alpha and beta are applied where the sums are stored. */
 
 import type { View } from "../../ts/core/device.ts";
-import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { DType } from "../../ts/core/dtype.ts";
-import type { MatmulParams } from "../../ts/kernel/spec.ts";
-import { type BufferVar, KernelBuilder, type V } from "../builder.ts";
-import type { Bindable, GpuContext, GpuLowering, Temporary } from "../context.ts";
-import type { Elem } from "../ir.ts";
-import { gridGroups, workgroupSize } from "../plan.ts";
-import { type GemmPlan, type GemmShape, planGemm, stepsOfPart } from "../plan_matmul.ts";
+import { NotImplementedError } from "../../ts/core/errors.ts";
+import type { BufferVar, KernelBuilder, V } from "../builder.ts";
+import type { GpuContext, GpuLowering } from "../context.ts";
+import { type GemmShape, planGemm } from "../plan_matmul.ts";
 import { roundTo } from "../scalar/convert.ts";
-import { coordinatesOf } from "./common.ts";
-import { buildGemm, type Gemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
+import type { Side } from "./gemm.ts";
+import { type Finish, PlanCache, runGemm } from "./gemm_run.ts";
 
 /** An operand: stride of its lines (rows of a, columns of b), of its steps (along k), of the batch. */
 interface Operand {
@@ -30,7 +27,6 @@ interface Product {
   readonly b: Operand;
   readonly out: { readonly view: View; readonly batch: number; readonly row: number; readonly column: number };
   readonly bias: { readonly view: View; readonly batch: number; readonly row: number; readonly column: number } | null;
-  readonly params: MatmulParams;
 }
 
 function operandOf(view: View, line: number, shape: { lines: number; k: number }): Operand {
@@ -50,7 +46,7 @@ function joinBatch(view: View, rows: number): View | null {
   return { ...view, shape: [1, B * m, n], strides: [0, rows > 1 ? sm : sb, sn] };
 }
 
-function productOf(inputs: readonly View[], out: View, params: MatmulParams): Product {
+function productOf(inputs: readonly View[], out: View): Product {
   let [a, b, bias] = inputs as [View, View, View | undefined];
   let [batch, m] = out.shape as [number, number];
   const [n, k] = [out.shape[2]!, a.shape[2]!];
@@ -75,7 +71,7 @@ function productOf(inputs: readonly View[], out: View, params: MatmulParams): Pr
   const first = operandOf(a, 1, { lines: m, k });
   const second = operandOf(b, 2, { lines: n, k });
   const shape = { batch, m, n, k };
-  const product: Product = { shape, a: first, b: second, out: place, bias: at(bias), params };
+  const product: Product = { shape, a: first, b: second, out: place, bias: at(bias) };
   if (n >= m || n > 8) return product;
   // Thin columns become thin rows.
   const turned = <T extends { row: number; column: number }>(x: T): T => ({ ...x, row: x.column, column: x.row });
@@ -112,20 +108,19 @@ function stridedSide(k: KernelBuilder, name: string, buffer: BufferVar, operand:
   };
 }
 
-/** What a sum becomes before it is stored: alpha, beta times what was there, bias; rounded as the dtype is stored. */
-interface Epilogue {
-  readonly dtype: DType;
-  readonly bias: Product["bias"];
-  readonly beta: boolean;
+function sideParams(name: string, { view, line, step, batch }: Operand): Record<string, number> {
+  return {
+    [`${name}_offset`]: view.offset,
+    [`${name}_line`]: line,
+    [`${name}_step`]: step,
+    [`${name}_batch`]: batch,
+  };
 }
 
-function finisher(
-  k: KernelBuilder,
-  context: GpuContext,
-  { dtype, bias, beta }: Epilogue,
-): (batch: V, row: V, column: V, sum: V) => void {
+/** What becomes of a sum: alpha, beta times what was there, bias; rounded as the dtype is stored. */
+function finisher(k: KernelBuilder, context: GpuContext, dtype: DType, bias: boolean, beta: boolean): Finish {
   const { elem, value } = context.layout(dtype);
-  const biasBuffer = bias === null ? null : k.input("bias", elem);
+  const biasBuffer = !bias ? null : k.input("bias", elem);
   const out = k.output("out", elem);
   const address = (name: string, batch: V, row: V, column: V): V => {
     const stride = (of: string): V => k.param(`${name}_${of}`, "u32");
@@ -153,120 +148,44 @@ function placeParams(name: string, place: NonNullable<Product["bias"]> | null): 
   };
 }
 
-/** Adds the parts of k in their order. */
-function foldParts(
-  context: GpuContext,
-  dtype: DType,
-  parts: Temporary,
-  product: Product,
-  epilogueParams: Record<string, number | bigint>,
-  splits: number,
-): void {
-  const { shape, bias, params } = product;
-  const threads = workgroupSize(context.caps, 64);
-  const size = shape.batch * shape.m * shape.n;
-  const beta = params.beta !== 0;
-  const program = context.program(`matmul_fold/${dtype}/${bias !== null}/${beta}`, () => {
-    const k = new KernelBuilder("matmul_fold", threads);
-    const { value } = context.layout(dtype);
-    const input = k.input("parts", parts.elem);
-    const finish = finisher(k, context, { dtype, bias, beta });
-    const count = k.param("splits", "u32");
-    const all = k.param("size", "u32");
-    k.gridStride(all, (i) => {
-      const sum = k.var(k.const(0, value));
-      k.for(0, count, 1, (part) => sum.set(sum.get().add(input.load(part.mul(all).add(i)))));
-      const [batch, row, column] = coordinatesOf(i, [k.u32(0), k.param("m", "u32"), k.param("n", "u32")]) as [V, V, V];
-      finish(batch, row, column, sum.get());
-    });
-    return k.build();
-  });
-  context.launch(program, {
-    buffers: bias === null ? [parts, product.out.view] : [parts, bias.view, product.out.view],
-    params: { ...epilogueParams, splits, size, m: shape.m, n: shape.n },
-    groups: gridGroups(size, threads),
-  });
-}
-
-function runProduct(context: GpuContext, dtype: DType, product: Product, plan: GemmPlan): void {
-  const { shape, a, b, bias, params } = product;
-  const { elem, value } = context.layout(dtype);
-  const exact = shape.k % plan.depth === 0;
-  const beta = params.beta !== 0;
-  const split = plan.splits > 1;
-  // Vectors go where a kernel reads them whole.
-  const wanted = plan.form === "tiled" ? "lines" : plan.form === "thin" ? "steps" : "none";
-  const both = plan.form !== "thin" || (a.vector === "steps" && b.vector === "steps");
-  const vectorA = both && a.vector === wanted && wanted !== "none";
-  const vectorB = both && b.vector === wanted && wanted !== "none";
-  const units = [a, b].map(({ line, step }) => `${line === 1 ? "l" : ""}${step === 1 ? "s" : ""}`).join("-");
-  const key = `matmul/${dtype}/${gemmKey(plan, exact)}/${vectorA}/${vectorB}/${units}/${bias !== null}/${beta}`;
-  const size = shape.batch * shape.m * shape.n;
-  const sumElem = value as Elem; // as the sums are in registers
-  const program = context.program(key, () => {
-    const k = new KernelBuilder("matmul", plan.threads);
-    const bufferA = k.input("a", elem, vectorA ? 4 : 1);
-    const bufferB = k.input("b", elem, vectorB ? 4 : 1);
-    let finish: Gemm["finish"];
-    if (split) {
-      const parts = k.output("parts", sumElem);
-      const [all, m, n] = ["size", "m", "n"].map((name) => k.param(name, "u32")) as [V, V, V];
-      finish = (batch, part, row, column, sum) => parts.store(part.mul(all).add(batch.mul(m).add(row).mul(n)).add(column), sum);
-    } else {
-      const store = finisher(k, context, { dtype, bias, beta });
-      finish = (batch, _, row, column, sum) => store(batch, row, column, sum);
-    }
-    buildGemm(k, {
-      scalar: value,
-      plan,
-      exact,
-      sides: (batch) => ({
-        a: stridedSide(k, "a", bufferA, a, batch),
-        b: stridedSide(k, "b", bufferB, b, batch),
-      }),
-      finish,
-    });
-    return k.build();
-  });
-  const side = (name: string, { view, line, step, batch }: Operand): Record<string, number> => ({
-    [`${name}_offset`]: view.offset,
-    [`${name}_line`]: line,
-    [`${name}_step`]: step,
-    [`${name}_batch`]: batch,
-  });
-  const scalar = (x: number): number | bigint => (value === "i64" ? BigInt(Math.trunc(x)) : x);
-  const epilogueParams = {
-    ...placeParams("out", product.out),
-    ...placeParams("bias", bias),
-    alpha: scalar(params.alpha),
-    beta: scalar(params.beta),
-  };
-  const steps = stepsOfPart(plan, shape.k);
-  const launchParams = { ...gemmParams(plan, shape, steps), ...side("a", a), ...side("b", b) };
-  const groups = gemmGroups(plan, shape);
-  if (!split) {
-    const target: Bindable[] = bias === null ? [product.out.view] : [bias.view, product.out.view];
-    context.launch(program, { buffers: [a.view, b.view, ...target], params: { ...launchParams, ...epilogueParams }, groups });
-    return;
-  }
-  const parts = context.temporary(size * plan.splits, sumElem);
-  context.launch(program, { buffers: [a.view, b.view, parts], params: { ...launchParams, size }, groups });
-  foldParts(context, dtype, parts, product, epilogueParams, plan.splits);
-}
-
 export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
   const { dtype } = spec;
   if (dtype.name === "bool") throw new NotImplementedError("matmul: no kernel for bool; convert to float32 or int32");
-  const plans = new Map<string, GemmPlan>();
+  const { value } = context.layout(dtype);
+  const scalar = (x: number): number | bigint => (value === "i64" ? BigInt(Math.trunc(x)) : x);
+  const plans = new PlanCache();
   return (inputs, outputs, params) => {
-    const out = outputs[0]!;
-    if (out.shape.includes(0)) return;
-    const product = productOf(inputs, out, params);
-    const { batch, m, n, k } = product.shape;
-    const alongK = product.b.step === 1;
-    const key = `${batch},${m},${n},${k},${alongK}`;
-    let plan = plans.get(key);
-    if (plan === undefined) plans.set(key, (plan = planGemm(context.caps, product.shape, alongK, true)));
-    runProduct(context, dtype, product, plan);
+    if (outputs[0]!.shape.includes(0)) return;
+    const { shape, a, b, bias, out } = productOf(inputs, outputs[0]!);
+    const alongK = b.step === 1;
+    const plan = plans.find(shape, String(alongK), () => planGemm(context.caps, shape, alongK, true));
+    // Vectors go where a kernel reads them whole.
+    const wanted = plan.form === "tiled" ? "lines" : plan.form === "thin" && a.vector === b.vector ? "steps" : "never";
+    const lanes = [a.vector === wanted ? 4 : 1, b.vector === wanted ? 4 : 1] as const;
+    const beta = params.beta !== 0;
+    runGemm(context, {
+      name: "matmul",
+      sidesKey: [a, b].map(({ line, step }) => `${line === 1 ? "l" : ""}${step === 1 ? "s" : ""}`).join("-"),
+      finishKey: `${bias !== null}/${beta}`,
+      dtype,
+      shape,
+      plan,
+      operands: [a.view, b.view],
+      lanes,
+      sides: (k, buffers, batch) => ({
+        a: stridedSide(k, "a", buffers[0], a, batch),
+        b: stridedSide(k, "b", buffers[1], b, batch),
+      }),
+      finish: (k) => finisher(k, context, dtype, bias !== null, beta),
+      targets: bias === null ? [out.view] : [bias.view, out.view],
+      params: {
+        ...sideParams("a", a),
+        ...sideParams("b", b),
+        ...placeParams("out", out),
+        ...placeParams("bias", bias),
+        alpha: scalar(params.alpha),
+        beta: scalar(params.beta),
+      },
+    });
   };
 };

@@ -1,0 +1,94 @@
+/** Launches of the product template: in one pass, or in parts of k whose sums a second pass adds in their order. */
+
+import type { DType } from "../../ts/core/dtype.ts";
+import { type BufferVar, KernelBuilder, type V } from "../builder.ts";
+import type { Bindable, GpuContext } from "../context.ts";
+import type { Elem } from "../ir.ts";
+import { gridGroups, workgroupSize } from "../plan.ts";
+import { type GemmPlan, type GemmShape, stepsOfPart } from "../plan_matmul.ts";
+import { coordinatesOf } from "./common.ts";
+import { buildGemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
+
+/** Stores what a sum becomes. */
+export type Finish = (batch: V, row: V, column: V, sum: V) => void;
+
+export interface GemmRun {
+  readonly name: string;
+  /** What `sides` and `finish` look at, each. */
+  readonly sidesKey: string;
+  readonly finishKey: string;
+  readonly dtype: DType;
+  readonly shape: GemmShape;
+  readonly plan: GemmPlan;
+  /** Operands a and b, and how many elements a load of each may take. */
+  readonly operands: readonly [Bindable, Bindable];
+  readonly lanes: readonly [1 | 4, 1 | 4];
+  sides(k: KernelBuilder, buffers: readonly [BufferVar, BufferVar], batch: V): { readonly a: Side; readonly b: Side };
+  /** Declares its buffers, which `targets` binds. */
+  finish(k: KernelBuilder): Finish;
+  readonly targets: readonly Bindable[];
+  readonly params: Readonly<Record<string, number | bigint>>;
+}
+
+export function runGemm(context: GpuContext, run: GemmRun): void {
+  const { name, dtype, shape, plan, operands, lanes } = run;
+  const { elem, value } = context.layout(dtype);
+  const exact = shape.k % plan.depth === 0;
+  const split = plan.splits > 1;
+  const size = shape.batch * shape.m * shape.n;
+  const partElem = value as Elem; // as the sums are in registers
+  const key = `${name}/${dtype}/${gemmKey(plan, exact)}/${lanes.join("")}/${run.sidesKey}/${split ? "" : run.finishKey}`;
+  const program = context.program(key, () => {
+    const k = new KernelBuilder(name, plan.threads);
+    const buffers = [k.input("a", elem, lanes[0]), k.input("b", elem, lanes[1])] as const;
+    const finish = split ? storePart(k, k.output("parts", partElem)) : run.finish(k);
+    buildGemm(k, {
+      scalar: value,
+      plan,
+      exact,
+      sides: (batch) => run.sides(k, buffers, batch),
+      finish: (batch, part, row, column, sum) => finish(batch, row, column, sum, part),
+    });
+    return k.build();
+  });
+  const params = { ...run.params, ...gemmParams(plan, shape, stepsOfPart(plan, shape.k)), size };
+  const groups = gemmGroups(plan, shape);
+  if (!split) return context.launch(program, { buffers: [...operands, ...run.targets], params, groups });
+
+  const parts = context.temporary(size * plan.splits, partElem);
+  context.launch(program, { buffers: [...operands, parts], params, groups });
+  const threads = workgroupSize(context.caps, 64);
+  const fold = context.program(`${name}_fold/${dtype}/${run.finishKey}`, () => {
+    const k = new KernelBuilder(`${name}_fold`, threads);
+    const input = k.input("parts", partElem);
+    const finish = run.finish(k);
+    const all = k.param("size", "u32");
+    k.gridStride(all, (i) => {
+      const sum = k.var(k.const(0, value));
+      k.for(0, k.param("splits", "u32"), 1, (part) => sum.set(sum.get().add(input.load(part.mul(all).add(i)))));
+      const [batch, row, column] = coordinatesOf(i, [k.u32(0), k.param("m", "u32"), k.param("n", "u32")]) as [V, V, V];
+      finish(batch, row, column, sum.get());
+    });
+    return k.build();
+  });
+  context.launch(fold, { buffers: [parts, ...run.targets], params, groups: gridGroups(size, threads) });
+}
+
+function storePart(k: KernelBuilder, parts: BufferVar): (batch: V, row: V, column: V, sum: V, part: V) => void {
+  const [all, m, n] = ["size", "m", "n"].map((name) => k.param(name, "u32")) as [V, V, V];
+  return (batch, row, column, sum, part) => parts.store(part.mul(all).add(batch.mul(m).add(row).mul(n)).add(column), sum);
+}
+
+/** Plans by shape: they are asked for at every run. */
+export class PlanCache {
+  readonly #plans = new Map<string, GemmPlan>();
+  find({ batch, m, n, k }: GemmShape, kind: string, make: () => GemmPlan): GemmPlan {
+    const key = `${batch},${m},${n},${k},${kind}`;
+    let plan = this.#plans.get(key);
+    if (plan === undefined) {
+      if (this.#plans.size > 1000) this.#plans.clear(); // shapes without end
+      this.#plans.set(key, (plan = make()));
+    }
+    return plan;
+  }
+}
