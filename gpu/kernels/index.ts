@@ -3,11 +3,11 @@
 import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { KernelKind } from "../../ts/kernel/spec.ts";
 import type { GpuLowering } from "../context.ts";
+import { lowerAttention } from "./attention.ts";
 import { lowerConv } from "./conv.ts";
 import { lowerGather } from "./gather.ts";
 import { lowerScatter } from "./scatter.ts";
 import { lowerMap } from "./map.ts";
-import { lowerPool } from "./pool.ts";
 import { lowerReduce } from "./reduce.ts";
 import { lowerRowwise } from "./rowwise.ts";
 import { lowerMatmul } from "./matmul.ts";
@@ -30,7 +30,7 @@ export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
   conv: lowerConv,
   pool: lowerPool,
   rowwise: lowerRowwise,
-  attention: missing("attention"),
+  attention: lowerAttention,
   gather: lowerGather,
   scatter: lowerScatter,
   sort: missing("sort"),
