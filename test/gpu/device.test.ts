@@ -12,7 +12,7 @@ import { bufferOf, bytesOf, contextOf, viewOf } from "./webgpu_tools.ts";
 
 const halves = (...xs: number[]): Uint16Array => Uint16Array.from(xs, numberToHalf);
 
-describe.each(devices)("$name", ({ device }) => {
+describe.each(devices)("$name", ({ device, slow }) => {
   const all = async (buffer: ReturnType<typeof bufferOf>): Promise<Uint8Array> => device.read(buffer, 0, buffer.nbytes);
 
   it("float16 is read, written, copied and zeroed at odd places", async () => {
@@ -62,7 +62,8 @@ describe.each(devices)("$name", ({ device }) => {
       NotImplementedError,
     );
   });
-  it("dead buffers come back, also within one synchronous loop", () => {
+  // Interpreters leave the garbage to JavaScript.
+  it.runIf(!slow)("dead buffers come back, also within one synchronous loop", () => {
     const before = device.memoryStats();
     for (let i = 0; i < 2000; i++) device.alloc(64 << 10, float32);
     expect(device.collections).toBeGreaterThan(0);
