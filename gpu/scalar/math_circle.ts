@@ -8,7 +8,6 @@ import {
   INF_BITS,
   isFinite,
   isNegative,
-  isZero,
   NAN_BITS,
   opaque,
   signOf,
@@ -168,8 +167,8 @@ export const atan2 = func("atan2", 2, (b, y, x) => {
   const big = a.max(c);
   const factor = big.gt(1e30).select(b.f32(2 ** -32), big.lt(1e-30).select(b.f32(2 ** 64), b.f32(1)));
   const [low, high] = [a.min(c).mul(factor), big.mul(factor)];
-  // Two zeros count as 0 / 1, two Inf as 1 / 1.
-  let t = isZero(big).select(b.f32(0), low.div(high));
+  // Two zeros (which subnormals may be) count as 0 / 1, two Inf as 1 / 1.
+  let t = low.div(high.max(1e-37));
   t = sizeBits(big)
     .eq(INF_BITS)
     .select(sizeBits(a).eq(sizeBits(c)).select(b.f32(1), b.f32(0)), t);

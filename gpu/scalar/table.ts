@@ -5,6 +5,7 @@ import type { ScalarOp } from "../../ts/kernel/expr.ts";
 import type { ScalarType } from "../ir.ts";
 import type { Block, V } from "../builder.ts";
 import { isInf as isInfF32, isNegative, withSign, type Emit } from "./basics.ts";
+import { truth } from "./convert.ts";
 import * as bessel from "./math_bessel.ts";
 import * as circle from "./math_circle.ts";
 import * as erfs from "./math_erf.ts";
@@ -67,7 +68,7 @@ function copysign(b: Block, x: V, y: V): V {
 
 function signOfFloat(b: Block, x: V): V {
   const unit = x.scalar === "f32" ? withSign(one(b, x), x) : copysign(b, one(b, x), x);
-  return x.isNan().select(x, x.eq(0).select(zero(b, x), unit));
+  return x.isNan().select(x, truth(x).select(unit, zero(b, x)));
 }
 
 const never: Emit = (b) => b.bool(false);
