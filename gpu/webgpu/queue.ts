@@ -13,6 +13,9 @@ import type { Pipelines, Pipeline } from "./pipelines.ts";
 import type { Profile } from "./profile.ts";
 import { Readback } from "./readback.ts";
 
+/** How long a failed read waits to hear whether the device was lost. */
+const NEWS_MS = 500;
+
 /** Dispatches of one batch, at most; and while the GPU has nothing to do, so that it starts early. */
 const MOST_DISPATCHES = 192;
 const FEW_DISPATCHES = 24;
@@ -280,8 +283,9 @@ export class Queue {
         else resolve(bytes.subarray(staged, staged + n));
       }
     } catch (error) {
-      // A device that is lost tells its buffers first, sometimes.
-      await this.#orLost(outcome.then(this.#turn)).catch(() => undefined);
+      // A device that is lost tells its buffers first, sometimes; in browsers the news comes from another process.
+      const news = new Promise((resolve) => setTimeout(resolve, NEWS_MS));
+      await this.#orLost(outcome.then(() => news)).catch(() => undefined);
       const why = error instanceof Error ? error.message : String(error);
       for (const { reject, poison } of downloads) {
         reject(this.#lost ?? poison ?? new RuntimeError(`webgpu: reading from the device failed: ${why}`));
