@@ -12,7 +12,7 @@ import type { BufferVar, KernelBuilder, Num, V } from "../builder.ts";
 import type { Bindable, GpuLowering } from "../context.ts";
 import { type GemmShape, planGemm } from "../plan_matmul.ts";
 import { roundTo } from "../scalar/convert.ts";
-import type { Side, Walker } from "./gemm.ts";
+import { linearSide, type Side, type Walker } from "./gemm.ts";
 import { type Finish, PlanCache, runGemm } from "./gemm_run.ts";
 
 type Mode = "forward" | "input_grad" | "weight_grad";
@@ -181,19 +181,6 @@ function kernelState(g: Geometry, base: V, coords: readonly V[]): State {
   return [base.add(g.flat(shift, "in")), ...shift];
 }
 
-/** A contiguous weight, its rows `inner` steps apart. */
-function denseSide(g: Geometry, buffer: BufferVar, base: V, row: V): Side {
-  return {
-    line: (index) => [base.add(index.mul(row))],
-    step: (at) => [at],
-    walk(from) {
-      const at = g.k.var(from);
-      return { now: () => [at.get()], next: () => at.set(at.get().add(1)) };
-    },
-    load: ([p], [q]) => buffer.load(p!.add(q!)),
-  };
-}
-
 type Sides = { readonly a: Side; readonly b: Side };
 
 function forwardSides(g: Geometry, [w, x]: readonly [BufferVar, BufferVar], group: V): Sides {
@@ -214,7 +201,7 @@ function forwardSides(g: Geometry, [w, x]: readonly [BufferVar, BufferVar], grou
     walk: (from) => g.odometer(from, "kernel", patch),
     load: loadWithin(g, x, "in", g.structure.padded),
   };
-  return { a: denseSide(g, w, weights, inner), b };
+  return { a: linearSide(g.k, weights, inner, g.k.u32(1), (at) => w.load(at)), b };
 }
 
 function inputGradSides(g: Geometry, [w, gy]: readonly [BufferVar, BufferVar], group: V): Sides {

@@ -29,6 +29,25 @@ export interface Side {
   readonly loadSteps?: (line: readonly V[], step: readonly V[]) => V;
 }
 
+/** The side whose addresses are base + line * i + step * k. */
+export function linearSide(k: KernelBuilder, base: V, line: V, step: V, load: (at: V) => V): Side {
+  return {
+    line: (index) => [base.add(index.mul(line))],
+    step: (at) => [at.mul(step)],
+    walk(from) {
+      const at = k.var(from.mul(step));
+      return { now: () => [at.get()], next: () => at.set(at.get().add(step)) };
+    },
+    load: ([p], [q]) => load(p!.add(q!)),
+  };
+}
+
+/** Numbers of lines, `last` included. */
+export interface Span {
+  readonly first: V;
+  readonly last: V;
+}
+
 export interface Gemm {
   /** Type of the sums. */
   readonly scalar: ScalarType;
@@ -36,6 +55,8 @@ export interface Gemm {
   /** Whether every part of k is a whole number of tiles (tiled), or of unrolled rounds (direct). */
   readonly exact: boolean;
   sides(batch: V): { readonly a: Side; readonly b: Side };
+  /** The steps that a block of rows and columns needs, where they are fewer than [from, to): the others' products must be 0. */
+  reach?(rows: Span, columns: Span, from: V, to: V): { readonly from: V; readonly to: V };
   /** What becomes of a sum. `part` counts the parts of k. */
   finish(batch: V, part: V, row: V, column: V, sum: V): void;
 }
@@ -123,8 +144,20 @@ function direct(k: KernelBuilder, gemm: Gemm, place: Place): void {
   const linesA = rowAt.map((i) => a.line(i.min(place.m.sub(1))));
   const linesB = columnAt.map((j) => b.line(j.min(place.n.sub(1))));
   const sums = range(rows * columns).map(() => k.var(k.const(0, gemm.scalar)));
-  const walkA = a.walk(place.from);
-  const walkB = b.walk(place.from);
+  const span = (lines: readonly V[]): Span => ({ first: lines[0]!, last: lines.at(-1)! });
+  const unrolled = gemm.exact ? depth : 1;
+  let { from, to } = place;
+  if (gemm.reach !== undefined) {
+    // Whole rounds: what is too much is zero.
+    const needed = gemm.reach(span(rowAt), span(columnAt), from, to);
+    from = needed.from.div(unrolled).mul(unrolled);
+    to = needed.to
+      .add(unrolled - 1)
+      .div(unrolled)
+      .mul(unrolled);
+  }
+  const walkA = a.walk(from);
+  const walkB = b.walk(from);
   const round = (): void => {
     const stepA = walkA.now();
     const stepB = walkB.now();
@@ -136,8 +169,7 @@ function direct(k: KernelBuilder, gemm: Gemm, place: Place): void {
     walkA.next();
     walkB.next();
   };
-  const unrolled = gemm.exact ? depth : 1;
-  k.for(place.from, place.to, unrolled, () => range(unrolled).forEach(round));
+  k.for(from, to, unrolled, () => range(unrolled).forEach(round));
   rowAt.forEach((row, r) => {
     k.if(row.lt(place.m), () => {
       columnAt.forEach((column, c) => {

@@ -7,7 +7,7 @@ import type { Elem } from "../ir.ts";
 import { gridGroups, workgroupSize } from "../plan.ts";
 import { type GemmPlan, type GemmShape, stepsOfPart } from "../plan_matmul.ts";
 import { coordinatesOf } from "./common.ts";
-import { buildGemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
+import { buildGemm, type Gemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
 
 /** Stores what a sum becomes. */
 export type Finish = (batch: V, row: V, column: V, sum: V) => void;
@@ -23,6 +23,9 @@ export interface GemmRun {
   /** Operands a and b, and how many elements a load of each may take. */
   readonly operands: readonly [Bindable, Bindable];
   readonly lanes: readonly [1 | 4, 1 | 4];
+  /** How they lie in memory; default: as the dtype. */
+  readonly elems?: readonly [Elem, Elem];
+  readonly reach?: Gemm["reach"];
   sides(k: KernelBuilder, buffers: readonly [BufferVar, BufferVar], batch: V): { readonly a: Side; readonly b: Side };
   /** Declares its buffers, which `targets` binds. */
   finish(k: KernelBuilder): Finish;
@@ -33,20 +36,22 @@ export interface GemmRun {
 export function runGemm(context: GpuContext, run: GemmRun): void {
   const { name, dtype, shape, plan, operands, lanes } = run;
   const { elem, value } = context.layout(dtype);
+  const { elems = [elem, elem] as const, reach } = run;
   const exact = shape.k % plan.depth === 0;
   const split = plan.splits > 1;
   const size = shape.batch * shape.m * shape.n;
   const partElem = value as Elem; // as the sums are in registers
-  const key = `${name}/${dtype}/${gemmKey(plan, exact)}/${lanes.join("")}/${run.sidesKey}/${split ? "" : run.finishKey}`;
+  const key = `${name}/${dtype}/${gemmKey(plan, exact)}/${lanes.join("")}/${elems.join("")}/${run.sidesKey}/${split ? "" : run.finishKey}`;
   const program = context.program(key, () => {
     const k = new KernelBuilder(name, plan.threads);
-    const buffers = [k.input("a", elem, lanes[0]), k.input("b", elem, lanes[1])] as const;
+    const buffers = [k.input("a", elems[0], lanes[0]), k.input("b", elems[1], lanes[1])] as const;
     const finish = split ? storePart(k, k.output("parts", partElem)) : run.finish(k);
     buildGemm(k, {
       scalar: value,
       plan,
       exact,
       sides: (batch) => run.sides(k, buffers, batch),
+      ...(reach === undefined ? {} : { reach }),
       finish: (batch, part, row, column, sum) => finish(batch, row, column, sum, part),
     });
     return k.build();

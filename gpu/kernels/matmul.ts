@@ -7,7 +7,7 @@ import type { BufferVar, KernelBuilder, V } from "../builder.ts";
 import type { GpuContext, GpuLowering } from "../context.ts";
 import { type GemmShape, planGemm } from "../plan_matmul.ts";
 import { roundTo } from "../scalar/convert.ts";
-import type { Side } from "./gemm.ts";
+import { linearSide, type Side } from "./gemm.ts";
 import { type Finish, PlanCache, runGemm } from "./gemm_run.ts";
 
 /** An operand: stride of its lines (rows of a, columns of b), of its steps (along k), of the batch. */
@@ -87,25 +87,12 @@ function productOf(inputs: readonly View[], out: View): Product {
 
 /** How the template reads a strided operand. */
 function stridedSide(k: KernelBuilder, name: string, buffer: BufferVar, operand: Operand, batch: V): Side {
-  const quads = buffer.param.lanes === 4;
   const stride = (of: "line" | "step"): V => (operand[of] === 1 ? k.u32(1) : k.param(`${name}_${of}`, "u32"));
-  const [line, step] = [stride("line"), stride("step")];
   const base = k.param(`${name}_offset`, "u32").add(batch.mul(k.param(`${name}_batch`, "u32")));
-  const side = {
-    line: (index: V) => [base.add(index.mul(line))],
-    step: (at: V) => [at.mul(step)],
-    walk(from: V) {
-      const at = k.var(from.mul(step));
-      return { now: () => [at.get()], next: () => at.set(at.get().add(step)) };
-    },
-  };
-  const sum = ([p]: readonly V[], [q]: readonly V[]): V => p!.add(q!);
-  const loadQuad = (p: readonly V[], q: readonly V[]): V => buffer.load(sum(p, q).shr(2));
-  return {
-    ...side,
-    load: (p, q) => buffer.load(sum(p, q)),
-    ...(!quads ? {} : operand.vector === "lines" ? { loadLines: loadQuad } : { loadSteps: loadQuad }),
-  };
+  const side = linearSide(k, base, stride("line"), stride("step"), (at) => buffer.load(at));
+  if (buffer.param.lanes === 1) return side;
+  const loadQuad: Side["load"] = ([p], [q]) => buffer.load(p!.add(q!).shr(2));
+  return { ...side, ...(operand.vector === "lines" ? { loadLines: loadQuad } : { loadSteps: loadQuad }) };
 }
 
 function sideParams(name: string, { view, line, step, batch }: Operand): Record<string, number> {
