@@ -14,7 +14,7 @@ import type { DTypeLayout, GpuCaps, GpuLowering } from "./context.ts";
 import { ELEM_BYTES } from "./ir.ts";
 import { lowerings } from "./kernels/index.ts";
 import { deviceBytes, layoutsOf, toDevice, toHost } from "./layout.ts";
-import { type Collector, GpuBuffer, LiveBuffers } from "./memory.ts";
+import { type Collector, GpuBuffer, GpuRange, LiveBuffers, type SharedMemory } from "./memory.ts";
 import { RunContext } from "./run_context.ts";
 
 /** A lowered spec of whatever kind. */
@@ -26,6 +26,15 @@ export class GpuKernel implements Kernel {
     readonly kind: KernelKind,
     readonly run: Run,
   ) {}
+}
+
+/** Where buffers begin in shared memory: vectors of elements, and whole cache lines, stay whole. */
+const ALIGNMENT = 256;
+
+/** Offsets count from the start of the memory that is bound. */
+function inMemory(view: View): View {
+  const { range } = view.buffer as GpuBuffer;
+  return range === null ? view : { ...view, offset: view.offset + range.first };
 }
 
 /** Leaf inputs and scalar ops of one fused map. */
@@ -60,12 +69,16 @@ export class GpuDevice implements Device {
     this.caps = {
       float64: wide,
       int64: wide,
+      subnormals: wide,
       readSync: false,
       maxMapInputs: Math.min(MOST_MAP_INPUTS, maxStorageBuffers - 2),
       maxMapBuffers: maxStorageBuffers,
       maxMapOps: MOST_MAP_OPS,
     };
-    this.#live = new LiveBuffers(collector, (memory) => backend.release(memory));
+    this.#live = new LiveBuffers(collector, (memory) => {
+      if (!(memory instanceof GpuRange)) backend.release(memory);
+      else if (--memory.shared.live === 0) backend.release(memory.shared.memory);
+    });
     this.#complaints = new Complaints(backend);
     this.context = new RunContext(this, backend, this.#complaints);
   }
@@ -83,6 +96,41 @@ export class GpuDevice implements Device {
     return this.adopt(new GpuBuffer(this, nbytes, dtype, elem, memory));
   }
 
+  pack(groups: readonly (readonly Buffer[])[]): Buffer[][] | null {
+    this.#backend.checkUsable();
+    const sources = groups.map((group) => group.map((b) => this.checkLive(b)));
+    if (sources.flat().some((b) => b.foreign)) return null;
+    const most = this.gpuCaps.maxBufferSize;
+    const sizeOf = (b: GpuBuffer): number => Math.ceil(deviceBytes(b.nbytes / b.dtype.itemsize, b.elem) / ALIGNMENT) * ALIGNMENT;
+    const packed: Buffer[][] = [];
+    for (let next = 0; next < sources.length;) {
+      let bytes = 0;
+      let end = next;
+      for (; end < sources.length; end++) {
+        const more = sources[end]!.reduce((n, b) => n + sizeOf(b), 0);
+        if (bytes + more > most) break;
+        bytes += more;
+      }
+      if (end === next) return null;
+      const shared: SharedMemory = { memory: this.#backend.allocate(bytes), live: 0 };
+      let at = 0;
+      for (const group of sources.slice(next, end)) {
+        packed.push(
+          group.map((b) => {
+            const size = deviceBytes(b.nbytes / b.dtype.itemsize, b.elem);
+            const from = (b.range?.first ?? 0) * ELEM_BYTES[b.elem];
+            this.#backend.copy(b.memory, from, shared.memory, at, size);
+            const range = new GpuRange(shared, sizeOf(b), at / ELEM_BYTES[b.elem]);
+            at += sizeOf(b);
+            return this.adopt(new GpuBuffer(this, b.nbytes, b.dtype, b.elem, shared.memory, range));
+          }),
+        );
+      }
+      next = end;
+    }
+    return packed;
+  }
+
   free(buffer: Buffer): void {
     if (!this.#live.free(buffer as GpuBuffer)) throw new RuntimeError(`${this.type}: a buffer was freed twice`);
   }
@@ -90,19 +138,20 @@ export class GpuDevice implements Device {
   write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void {
     this.#backend.checkUsable();
     const target = this.checkLive(buffer);
-    const [first, size] = this.#range("write", target, byteOffset, bytes.length);
+    const [at, size] = this.#range("write", target, byteOffset, bytes.length);
     if (size === 0) return;
-    const { dtype, elem, memory } = target;
+    const { dtype, elem, memory, range } = target;
+    const first = at + (range?.first ?? 0);
     const data = toDevice(this.type, dtype, elem, bytes);
     const start = first * ELEM_BYTES[elem];
     const rest = start + data.length;
     const unit = this.#backend.copyAlignment - 1;
-    if (size === target.nbytes / dtype.itemsize) this.#backend.cleanse?.(memory);
+    if (size === target.nbytes / dtype.itemsize && range === null) this.#backend.cleanse?.(memory);
     if (((start | rest) & unit) === 0) return this.#backend.upload(memory, start, data);
     const padded = new Uint8Array((data.length + unit) & ~unit);
     padded.set(data);
     // Behind the last element lies nothing that could be harmed.
-    if ((start & unit) === 0 && rest === (target.nbytes / dtype.itemsize) * ELEM_BYTES[elem]) {
+    if ((start & unit) === 0 && at + size === target.nbytes / dtype.itemsize) {
       return this.#backend.upload(memory, start, padded);
     }
     this.context.writeOdd(padded, { memory, elem, first, size });
@@ -111,8 +160,9 @@ export class GpuDevice implements Device {
   async read(buffer: Buffer, byteOffset: number, nbytes: number): Promise<Uint8Array> {
     this.#backend.checkUsable();
     const source = this.checkLive(buffer);
-    const [first, size] = this.#range("read", source, byteOffset, nbytes);
-    const { dtype, elem, memory } = source;
+    const [at, size] = this.#range("read", source, byteOffset, nbytes);
+    const { dtype, elem, memory, range } = source;
+    const first = at + (range?.first ?? 0);
     if (size === 0) return new Uint8Array(0);
     const unit = this.#backend.copyAlignment - 1;
     const start = first * ELEM_BYTES[elem];
@@ -147,7 +197,7 @@ export class GpuDevice implements Device {
     const { kind, run } = kernel as GpuKernel;
     if (kind === "map" && this.#backend.cleanse) for (const view of outputs) this.#cleanse(view, inputs);
     try {
-      run(inputs, outputs, params as never);
+      run(inputs.map(inMemory), outputs.map(inMemory), params as never);
     } finally {
       this.context.endRun();
     }
@@ -212,7 +262,7 @@ export class GpuDevice implements Device {
   }
 
   #cleanse({ buffer, shape, strides, offset, dtype }: View, inputs: readonly View[]): void {
-    if (offset !== 0 || inputs.some((v) => v.buffer === buffer)) return;
+    if (offset !== 0 || (buffer as GpuBuffer).range !== null || inputs.some((v) => v.buffer === buffer)) return;
     let size = 1;
     for (let d = shape.length - 1; d >= 0; d--) {
       if (shape[d] !== 1 && strides[d] !== size) return;

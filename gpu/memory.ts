@@ -27,6 +27,25 @@ export interface Collector {
   macrotask(): Promise<void>;
 }
 
+/** Memory that several buffers lie in, one after another. */
+export interface SharedMemory {
+  readonly memory: GpuMemory;
+  /** Buffers that lie in it. */
+  live: number;
+}
+
+/** A buffer's part of shared memory. */
+export class GpuRange implements GpuMemory {
+  constructor(
+    readonly shared: SharedMemory,
+    readonly bytes: number,
+    /** Where it begins: elements of the buffer. */
+    readonly first: number,
+  ) {
+    shared.live++;
+  }
+}
+
 interface Entry {
   readonly owner: WeakRef<GpuBuffer>;
   readonly memory: GpuMemory;
@@ -34,6 +53,8 @@ interface Entry {
 
 export class GpuBuffer implements Buffer {
   readers = 0;
+  /** @internal Somebody else's memory, which must stay where it is. */
+  foreign = false;
   /** @internal Null once freed. */
   entry: Entry | null = null;
   /** @internal */
@@ -44,6 +65,8 @@ export class GpuBuffer implements Buffer {
     /** How the elements lie on the device. */
     readonly elem: Elem,
     readonly memory: GpuMemory,
+    /** The part of `memory` that is the buffer's, where that is not all of it. */
+    readonly range: GpuRange | null = null,
   ) {}
 }
 
@@ -88,7 +111,7 @@ export class LiveBuffers {
   }
 
   add(buffer: GpuBuffer): void {
-    const { memory } = buffer;
+    const memory = buffer.range ?? buffer.memory;
     buffer.entry = { owner: new WeakRef(buffer), memory };
     this.#entries.add(buffer.entry);
     this.#bytes += memory.bytes;

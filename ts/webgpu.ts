@@ -87,7 +87,8 @@ declare module "./core/tensor.ts" {
     /**
      * Where the elements of this contiguous tensor of device "webgpu" lie: float32 as f32, integers and bool as i32, float16 as f16 if the
      * device has it, else as f32, as bfloat16. Everything asked for so far has been submitted: what you submit now comes after it. Keep
-     * the tensor as long as you use the buffer, whose memory is used again afterwards.
+     * the tensor as long as you use the buffer, whose memory is used again afterwards; and ask anew after an optimizer's step, which may move
+     * its parameters.
      */
     gpu_buffer(): Promise<GPUBufferPart>;
   }
@@ -106,8 +107,8 @@ Object.assign(Tensor.prototype, {
         `gpu_buffer: expected a contiguous tensor, got shape ${formatShape(this.shape)} with strides ${formatShape(this.stride())}; call .contiguous() first`,
       );
     }
-    const { buffer, elementBytes } = await (device as WebGpuDeviceLike).nativeBuffer(this._storage.materialize());
-    return { buffer, offset: this._offset * elementBytes, size: this.numel() * elementBytes };
+    const { buffer, first, elementBytes } = await (device as WebGpuDeviceLike).nativeBuffer(this._storage.materialize());
+    return { buffer, offset: (first + this._offset) * elementBytes, size: this.numel() * elementBytes };
   },
 });
 

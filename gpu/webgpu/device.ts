@@ -46,12 +46,12 @@ export class WebGpuDevice extends GpuDevice implements WebGpuDeviceLike {
     await this.#backend.queue.submitted();
   }
 
-  /** The GPUBuffer that holds a buffer's elements, in the device's layout, after everything so far has been submitted. */
-  async nativeBuffer(buffer: Buffer): Promise<{ buffer: GPUBuffer; elementBytes: number }> {
+  /** The GPUBuffer that holds a buffer's elements from element `first` on, as they lie here, after everything so far has been submitted. */
+  async nativeBuffer(buffer: Buffer): Promise<{ buffer: GPUBuffer; first: number; elementBytes: number }> {
     const own = this.checkLive(buffer);
     await this.flush();
-    const { memory, elem } = own;
-    return { buffer: (memory as WebGpuMemory).block.buffer, elementBytes: ELEM_BYTES[elem] };
+    const { memory, elem, range } = own;
+    return { buffer: (memory as WebGpuMemory).block.buffer, first: range?.first ?? 0, elementBytes: ELEM_BYTES[elem] };
   }
 
   /** A buffer over somebody else's GPUBuffer, which is neither copied nor ever destroyed. */
@@ -70,6 +70,7 @@ export class WebGpuDevice extends GpuDevice implements WebGpuDeviceLike {
     const size = Math.floor(buffer.size / ELEM_BYTES[elem]);
     const memory = new WebGpuMemory(new Block(buffer, buffer.size, true), buffer.size);
     const adopted = this.adopt(new GpuBuffer(this, size * dtype.itemsize, dtype, elem, memory));
+    adopted.foreign = true;
     return { buffer: adopted, elementBytes: ELEM_BYTES[elem] };
   }
 

@@ -53,8 +53,8 @@ export interface WebGpuDeviceLike extends Device {
   /** Submits what has been recorded; resolves when that is done (not when it has been carried out). */
   flush(): Promise<void>;
   profile(fn: () => unknown): Promise<KernelTime[]>;
-  /** The GPUBuffer that holds a buffer's elements as the device keeps them, after everything so far has been submitted. */
-  nativeBuffer(buffer: Buffer): Promise<{ buffer: GPUBuffer; elementBytes: number }>;
+  /** The GPUBuffer that holds a buffer's elements, from element `first` on, as the device keeps them, after everything so far has been submitted. */
+  nativeBuffer(buffer: Buffer): Promise<{ buffer: GPUBuffer; first: number; elementBytes: number }>;
   /** A buffer over somebody else's GPUBuffer, which is neither copied nor ever destroyed. */
   adoptNative(buffer: GPUBuffer, dtype: DType): { buffer: Buffer; elementBytes: number };
   destroy(): void;

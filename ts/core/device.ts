@@ -8,6 +8,8 @@ export type DeviceType = "cpu" | "webgpu" | "cuda";
 export interface DeviceCaps {
   readonly float64: boolean;
   readonly int64: boolean;
+  /** Whether subnormal floats count like others; elsewhere they may be taken for zero. */
+  readonly subnormals: boolean;
   /** Whether memory can be read without waiting for a promise. */
   readonly readSync: boolean;
   /** Most leaf inputs that one map kernel takes. */
@@ -55,6 +57,11 @@ export interface Device {
   alloc(nbytes: number, dtype: DType): Buffer;
   /** Gives memory back at once; the buffer must not be used again. */
   free(buffer: Buffer): void;
+  /**
+   * New buffers with the same contents; those of one group lie in one memory, and as many groups together as fit, so that one kernel can
+   * reach them all. The old ones are left to the caller. Null where they cannot be moved. Absent where there is nothing to gain.
+   */
+  pack?(groups: readonly (readonly Buffer[])[]): Buffer[][] | null;
   write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void;
   read(buffer: Buffer, byteOffset: number, nbytes: number): Promise<Uint8Array>;
   readSync?(buffer: Buffer, byteOffset: number, nbytes: number): Uint8Array;

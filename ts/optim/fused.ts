@@ -1,7 +1,8 @@
 /** Whole optimiser steps in one kernel launch: the `optimizer` kernel over all parameters that are at the same step. */
 
-import type { Device } from "../core/device.ts";
+import type { Buffer, Device } from "../core/device.ts";
 import type { DType } from "../core/dtype.ts";
+import type { Storage } from "../core/storage.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { prepareWrite } from "../engine/inplace.ts";
 import { contiguous, run } from "../engine/run.ts";
@@ -39,8 +40,49 @@ export function fusedStep(op: OptimizerSpec["op"], slots: readonly Slot[], setti
     });
     const outputs = members.flatMap(({ param, state }) => [param, ...state]);
     outputs.forEach(prepareWrite);
+    packTogether(members);
     run({ kind: "optimizer", op, dtype }, grads, outputs, { ...settings, step });
   }
+}
+
+/** Where buffers went: one object for those of one parameter. */
+const homes = new WeakMap<Buffer, object>();
+/** How often a parameter's memory has been moved. */
+const moves = new WeakMap<Storage, number>();
+/** Whoever gives a parameter new state again and again goes without. */
+const MOST_MOVES = 4;
+
+/**
+ * Moves parameters and their state, where they do not lie together yet, into shared memory (on devices that have it), so that few launches
+ * reach them all. Tensors and their views do not notice: they reach memory through their storage. Nothing pending may read the memory.
+ */
+function packTogether(members: readonly Slot[]): void {
+  const { device } = members[0]!.param;
+  if (device.pack === undefined) return;
+  const groups: Storage[][] = [];
+  const taken = new Set<Storage>();
+  for (const { param, state } of members) {
+    const storages = [param, ...state].map((t) => t._storage);
+    const home = homes.get(storages[0]!.buffer!);
+    const times = moves.get(storages[0]!) ?? 0;
+    const together = home !== undefined && storages.every((s) => homes.get(s.buffer!) === home);
+    const unique = new Set(storages);
+    if (together || times >= MOST_MOVES || unique.size < storages.length || storages.some((s) => taken.has(s))) continue;
+    moves.set(storages[0]!, times + 1);
+    storages.forEach((s) => taken.add(s));
+    groups.push(storages);
+  }
+  if (groups.length === 0) return;
+  const packed = device.pack(groups.map((storages) => storages.map((s) => s.buffer!)));
+  packed?.forEach((buffers, i) => {
+    const home = {};
+    buffers.forEach((buffer, j) => {
+      const storage = groups[i]![j]!;
+      device.free(storage.buffer!);
+      storage.buffer = buffer;
+      homes.set(buffer, home);
+    });
+  });
 }
 
 interface Launch {
