@@ -293,7 +293,7 @@ describe("devices", () => {
     const spoiled = {
       tensor: (data: ArrayLike<number>, { dtype }: { dtype: never }) =>
         Object.assign(new FakeTensor(Array.from(data, Number), [data.length], dtype), {
-          device: { caps: { readSync: true, float64: false, int64: true } },
+          device: { caps: { readSync: true, float64: false, int64: true, subnormals: true } },
         }),
     };
     const session = await Session.open(fakeTorch(spoiled), "webgpu");

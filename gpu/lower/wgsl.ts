@@ -113,7 +113,8 @@ const FORMS: { readonly [O in OpName]: Form } = {
   count_leading_zeros: call("countLeadingZeros"),
   count_one_bits: call("countOneBits"),
   eq: infix("=="),
-  ne: infix("!="),
+  // Of floats, `!=` may become the comparison that is false for NaN.
+  ne: ([a, b], _, { scalar }) => (scalar === "f32" ? `(!(${a} == ${b}))` : `(${a} != ${b})`),
   lt: infix("<"),
   le: infix("<="),
   gt: infix(">"),

@@ -122,6 +122,14 @@ export function dtypesIn(v: Json | undefined, tensors: SafeTensors, found = new 
   return found;
 }
 
+/** The keys of all tensors that occur in a part of a manifest. */
+export function keysIn(v: Json | undefined, tensors: SafeTensors, found = new Set<string>()): Set<string> {
+  if (typeof v === "string" && tensors.has(v)) found.add(v);
+  if (typeof v !== "object" || v === null) return found;
+  for (const x of isList(v) ? v : Object.values(v)) keysIn(x, tensors, found);
+  return found;
+}
+
 /** Calls with keyword arguments in one trailing object, where there are any. */
 export function withOptions(args: readonly unknown[], kwargs: Readonly<Record<string, unknown>>): unknown[] {
   return Object.keys(kwargs).length === 0 ? [...args] : [...args, kwargs];

@@ -55,6 +55,10 @@ export class SafeTensors {
     return [...this.entries.keys()];
   }
 
+  has(key: string): boolean {
+    return this.entries.has(key);
+  }
+
   /** What a tensor is, without its values. */
   meta(key: string): { dtype: DTypeName; shape: readonly number[] } {
     const { dtype, shape } = this.entry(key);

@@ -21,6 +21,7 @@ interface Caps {
   readonly readSync: boolean;
   readonly float64: boolean;
   readonly int64: boolean;
+  readonly subnormals: boolean;
 }
 
 const NO_COMPLEX = "complex dtypes are not implemented";
@@ -33,7 +34,7 @@ export class Session {
   ) {}
 
   static async open(torch: Namespace, device: string): Promise<Session> {
-    const anything = new Session(torch, device, { readSync: true, float64: true, int64: true });
+    const anything = new Session(torch, device, { readSync: true, float64: true, int64: true, subnormals: true });
     if (device === "cpu") return anything;
     const { owner, value: init } = anything.find(`${device.split(":")[0]}.init`);
     if (typeof init === "function") await (init as Callable).call(owner);
@@ -116,6 +117,15 @@ export class Session {
   async blocking<T>(fn: () => T): Promise<Awaited<T>> {
     if (this.caps.readSync) return await fn();
     return (await this.call("blocking", [fn])) as Awaited<T>;
+  }
+
+  /** What went wrong may be due to subnormal numbers among these tensors, on a device that may take them for zero. */
+  mayFlush(tensors: Iterable<Stored>): boolean {
+    if (this.caps.subnormals) return false;
+    for (const { dtype, data } of tensors) {
+      if (dtype === "float32" && (data as Float32Array).some((x) => x !== 0 && Math.abs(x) < 2 ** -126)) return true;
+    }
+    return false;
   }
 
   /** Leaves out integers that the device does not have. */

@@ -338,7 +338,7 @@ export const sgn: UnaryOp = pointwise("sgn", "input", {
 /** NaN has sign 0 in PyTorch. */
 function signOf(x: Expr, dtype: DType): Expr {
   if (dtype.category === Category.bool) return x;
-  return dtype.is_floating_point ? e.where(e.ne(x, x), 0, e.sign(x)) : e.sign(x);
+  return dtype.is_floating_point ? e.where(e.isnan(x), 0, e.sign(x)) : e.sign(x);
 }
 
 type AddcOp = Op<

@@ -34,6 +34,6 @@ export const resolve_neg: PartOp = composite(
 export const angle: PartOp = pointwise("angle", "input", {
   doc: "The angle in the complex plane: pi for negative real numbers, else 0; NaN stays NaN.",
   dtype: (promoted) => (promoted.category < Category.floating ? get_default_dtype() : promoted),
-  expr: ({ input }) => e.where(e.ne(input!, input!), input!, e.where(e.lt(input!, 0), e.constant(Math.PI, input!.dtype), 0)),
+  expr: ({ input }) => e.where(e.isnan(input!), input!, e.where(e.lt(input!, 0), e.constant(Math.PI, input!.dtype), 0)),
   grad: { input: [[], (g) => zeros_like(g)] },
 });

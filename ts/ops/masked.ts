@@ -6,6 +6,7 @@ import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import type { Args } from "../engine/signature.ts";
 import { ones } from "./creation.ts";
+import { extreme } from "./limits.ts";
 import { vector_norm } from "./linalg.ts";
 import { logaddexp as logaddexpOf } from "./math_binary.ts";
 import { log_softmax as logSoftmaxOf, softmax as softmaxOf, softmin as softminOf } from "./functional/softmax.ts";
@@ -25,14 +26,6 @@ function filled(input: Tensor, mask: Mask, value: Scalar): Tensor {
 
 function converted(input: Tensor, dtype: DType | null): Tensor {
   return dtype === null ? input : input.to(dtype);
-}
-
-/** Least (or greatest) value of a dtype. */
-function extreme(dtype: DType, greatest: boolean): Scalar {
-  if (dtype.is_floating_point) return greatest ? Infinity : -Infinity;
-  const bits = BigInt(dtype.itemsize * 8);
-  if (!dtype.is_signed) return greatest ? (1n << bits) - 1n : 0n;
-  return greatest ? (1n << (bits - 1n)) - 1n : -(1n << (bits - 1n));
 }
 
 const REDUCE = "input, dim=None, *, keepdim=False, dtype=None, mask=None";
@@ -93,7 +86,7 @@ export const amax: Reduction = reduction(
   "The maximum over dim where mask holds.",
   (input, dims, keepdim, mask, dtype) => {
     const x = converted(input, dtype);
-    return filled(x, mask, extreme(x.dtype, false)).amax(dims, keepdim);
+    return filled(x, mask, extreme(x.dtype, x.device, false)).amax(dims, keepdim);
   },
 );
 
@@ -102,7 +95,7 @@ export const amin: Reduction = reduction(
   "The minimum over dim where mask holds.",
   (input, dims, keepdim, mask, dtype) => {
     const x = converted(input, dtype);
-    return filled(x, mask, extreme(x.dtype, true)).amin(dims, keepdim);
+    return filled(x, mask, extreme(x.dtype, x.device, true)).amin(dims, keepdim);
   },
 );
 
@@ -115,7 +108,7 @@ function position(name: "argmax" | "argmin", doc: string): ArgOp {
     { doc, method: false },
     (input: Tensor, dim: number | null, keepdim: boolean, dtype: DType | null, mask: Mask) => {
       const x = converted(input, dtype);
-      const inside = filled(x, mask, extreme(x.dtype, name === "argmin"));
+      const inside = filled(x, mask, extreme(x.dtype, x.device, name === "argmin"));
       return inside[name](dim, keepdim).to(x.dtype);
     },
   );
@@ -134,7 +127,9 @@ export const logsumexp: Reduction = reduction(
   "log(sum(e^input)) over dim where mask holds.",
   (input, dims, keepdim, mask, dtype) => {
     const x = converted(input, dtype);
-    return filled(x, mask, extreme(x.dtype, false)).logsumexp(dims, keepdim).to(x.dtype);
+    return filled(x, mask, extreme(x.dtype, x.device, false))
+      .logsumexp(dims, keepdim)
+      .to(x.dtype);
   },
 );
 

@@ -1,12 +1,13 @@
 /** What gathering and scattering ops share: kernels that write into a tensor, and folds with their gradients. Not public. */
 
-import { bool, int64, type DType, type Scalar } from "../core/dtype.ts";
+import type { Scalar } from "../core/dtype.ts";
 import { type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { defineOp, type Op } from "../engine/define.ts";
 import { alias, copyOf, run } from "../engine/run.ts";
 import type { ScatterSpec } from "../kernel/spec.ts";
 import { filled } from "./creation.ts";
+import { extreme } from "./limits.ts";
 
 export type Combine = ScatterSpec["reduce"];
 
@@ -39,17 +40,10 @@ export function constantLike(shape: Shape, value: Scalar, like: Tensor): Tensor 
 }
 
 /** The first value of a fold. */
-function identityOf(reduce: string, dtype: DType): Scalar {
+function identityOf(reduce: string, { dtype, device }: Tensor): Scalar {
   if (reduce === "prod") return 1;
   if (reduce !== "amax" && reduce !== "amin") return 0;
-  const up = reduce === "amin";
-  if (dtype.is_floating_point) return up ? Infinity : -Infinity;
-  if (dtype === bool) return up;
-  const bits = dtype.itemsize * 8;
-  if (!dtype.is_signed) return up ? 255 : 0;
-  const top = 2n ** BigInt(bits - 1);
-  const bound = up ? top - 1n : -top;
-  return dtype === int64 ? bound : Number(bound);
+  return extreme(dtype, device, reduce === "amin");
 }
 
 /** How each reduction combines. */
@@ -72,7 +66,7 @@ export const fold_primitive: FoldPrimitive = defineOp("scatter_reduce", "input, 
   forward(ctx, input: Tensor, dim: number, index: Tensor, src: Tensor, reduce: string, include_self: boolean, name: string) {
     let out = writable(input);
     if (!include_self) {
-      scatterInto(name, out, dim, index, constantLike(index.shape, identityOf(reduce, input.dtype), input), "set");
+      scatterInto(name, out, dim, index, constantLike(index.shape, identityOf(reduce, input), input), "set");
     }
     scatterInto(name, out, dim, index, src, COMBINE[reduce]!);
     if (reduce === "mean") {

@@ -31,6 +31,8 @@ export const one_hot: OneHotOp = composite(
       if (most >= classes)
         throw new RuntimeError(`one_hot: Class values must be smaller than num_classes, got ${most} for ${classes}`);
     }
+    // Where values cannot be looked at, writing to a class that does not exist is what fails.
+    if (!input.device.caps.readSync) return input.new_zeros([...input.shape, classes]).scatter(-1, input.unsqueeze(-1), 1);
     const column = arange(classes, { device: input.device });
     return input.unsqueeze(-1).eq(column).to(int64);
   },
