@@ -18,6 +18,7 @@ export interface BackendOptions {
   readonly memoryLimit: number;
   /** Resolves when the event loop has turned. */
   readonly turn: () => Promise<void>;
+  readonly rest: ((ms: number) => void) | null;
   /** Called where memory is short, to give back what dead tensors hold. */
   readonly reclaim: () => void;
 }
@@ -43,7 +44,7 @@ export class WebGpuBackend implements GpuBackend {
     this.caps = caps;
     this.#most = caps.maxBufferSize;
     this.pipelines = new Pipelines(device);
-    this.queue = new Queue(device, this.pipelines, options.turn);
+    this.queue = new Queue(device, this.pipelines, options.turn, options.rest);
     this.#pool = new BlockPool<Block>({
       least: LEAST_BYTES,
       most: this.#most,

@@ -18,6 +18,11 @@ export interface WebGpuPlatform {
   /** Whether adapters that are emulated in software come unasked for: programs should then rather use the cpu. */
   readonly emulates: boolean;
   readonly collector: Collector;
+  /**
+   * Sleeps for so many milliseconds. Present where waiting for the GPU is a busy loop, as in Dawn's package for Node, which would take a
+   * processor from an emulated GPU.
+   */
+  rest?(ms: number): void;
 }
 
 export type { WebGpuOptions };
@@ -62,6 +67,7 @@ export async function createWebGpuDevice(platform: WebGpuPlatform, options: WebG
   const backend = new WebGpuBackend(device, capsOf(device, info, minimal), {
     memoryLimit: limit ?? Infinity,
     turn: () => platform.collector.macrotask(),
+    rest: platform.rest ?? null,
     reclaim: () => void made?.memoryStats(),
   });
   if (options.device === undefined || options.device === null) {

@@ -34,11 +34,13 @@ async function importDawn(): Promise<DawnModule> {
 export function nodeWebGpu(collector: Collector): WebGpuPlatform {
   // Kept for good: Dawn's objects do not outlive it.
   let gpu: GPU | null = null;
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
   return {
     gpu: async () => (gpu ??= (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu ?? (await importDawn()).create([])),
     adapterAdvice: ADVICE,
     setting: (name) => process.env[name],
     emulates: true,
     collector,
+    rest: (ms) => void Atomics.wait(sleeper, 0, 0, ms),
   };
 }

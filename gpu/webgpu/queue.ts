@@ -28,6 +28,9 @@ const MOST_WAITING = 8192;
 /** Batches on their way to or on the GPU before somebody who waits anyway is asked to wait longer. */
 const MOST_IN_FLIGHT = 32;
 const MOST_BIND_GROUPS = 8192;
+/** Milliseconds of waiting before the first rest, and of a rest. */
+const LEAST_WAIT = 1;
+const MOST_REST = 1;
 
 export interface QueueStats {
   dispatches: number;
@@ -43,6 +46,8 @@ export class Queue {
   readonly #device: GPUDevice;
   readonly #pipelines: Pipelines;
   readonly #turn: () => Promise<void>;
+  readonly #rest: ((ms: number) => void) | null;
+  #resting = false;
   readonly #readback: Readback;
   readonly #uniformAlign: number;
   readonly #uniformRing: GPUBuffer;
@@ -65,11 +70,12 @@ export class Queue {
   /** Those who wait for something that a lost device would never do. */
   readonly #hopes = new Set<(error: Error) => void>();
 
-  /** @param turn Resolves when the event loop has turned. */
-  constructor(device: GPUDevice, pipelines: Pipelines, turn: () => Promise<void>) {
+  /** @param turn Resolves when the event loop has turned. @param rest See WebGpuPlatform. */
+  constructor(device: GPUDevice, pipelines: Pipelines, turn: () => Promise<void>, rest: ((ms: number) => void) | null) {
     this.#device = device;
     this.#pipelines = pipelines;
     this.#turn = turn;
+    this.#rest = rest;
     this.#readback = new Readback(device);
     const { limits } = device;
     this.#mostGroups = limits.maxComputeWorkgroupsPerDimension;
@@ -319,8 +325,23 @@ export class Queue {
     if (this.#lost !== null) return Promise.reject(this.#lost);
     return new Promise((resolve, reject) => {
       this.#hopes.add(reject);
+      if (this.#rest !== null && !this.#resting) void this.#restAWhile(this.#rest);
       void promise.then(resolve, reject).finally(() => this.#hopes.delete(reject));
     });
+  }
+
+  /** Leaves the processor to others while somebody waits for the GPU: a little longer the longer it takes, and never so long that it matters. */
+  async #restAWhile(rest: (ms: number) => void): Promise<void> {
+    this.#resting = true;
+    let start = performance.now();
+    while (this.#hopes.size > 0) {
+      const { submits } = this.stats;
+      await this.#turn();
+      const waited = performance.now() - start;
+      if (this.stats.submits !== submits) start += waited;
+      else if (waited > LEAST_WAIT) rest(Math.min(waited / 16, MOST_REST));
+    }
+    this.#resting = false;
   }
 
   /** The device is gone: nobody who waits gets anything any more. */
