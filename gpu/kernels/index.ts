@@ -1,6 +1,5 @@
 /** One lowering per KernelSpec kind. */
 
-import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { KernelKind } from "../../ts/kernel/spec.ts";
 import type { GpuLowering } from "../context.ts";
 import { lowerAttention } from "./attention.ts";
@@ -15,12 +14,8 @@ import { lowerPool } from "./pool.ts";
 import { lowerOptimizer } from "./optimizer.ts";
 import { lowerRandom } from "./random.ts";
 import { lowerScan } from "./scan.ts";
-
-function missing<K extends KernelKind>(kind: K): GpuLowering<K> {
-  return () => {
-    throw new NotImplementedError(`${kind}: not implemented on GPU devices`);
-  };
-}
+import { lowerNonzero } from "./nonzero.ts";
+import { lowerSort } from "./sort.ts";
 
 export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
   map: lowerMap,
@@ -33,8 +28,8 @@ export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
   attention: lowerAttention,
   gather: lowerGather,
   scatter: lowerScatter,
-  sort: missing("sort"),
-  nonzero: missing("nonzero"),
+  sort: lowerSort,
+  nonzero: lowerNonzero,
   random: lowerRandom,
   optimizer: lowerOptimizer,
 };
