@@ -27,6 +27,7 @@ function whole(name: string, text: string, least: number): number {
 
 const steps = whole("steps", values.steps, 1);
 if (values.threads !== undefined) torch.set_num_threads(whole("threads", values.threads, 1));
+if (values.device === "webgpu") await torch.webgpu.init();
 const device = values.device ?? (await torch.accelerator());
 const path = values.text ?? createRequire(import.meta.url).resolve("typescript/lib/lib.es5.d.ts");
 const text = plainText(await readFile(path, "utf8"));

@@ -27,6 +27,7 @@ function whole(name: string, text: string, least: number): number {
 const epochs = whole("epochs", values.epochs, 1);
 const seed = whole("seed", values.seed, 0);
 if (values.threads !== undefined) torch.set_num_threads(whole("threads", values.threads, 1));
+if (values.device === "webgpu") await torch.webgpu.init();
 const device = values.device ?? (await torch.accelerator());
 
 const csv = gunzipSync(await readFile(new URL("./digits.csv.gz", import.meta.url))).toString();
