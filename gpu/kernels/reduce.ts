@@ -18,8 +18,6 @@ import { elemOf, foldedExpr, foldOf, isArg } from "./reduce_ops.ts";
 
 /** Elements that a lane should have before another one shares its row. */
 const PER_LANE = 16;
-/** Workgroups that keep a device busy. */
-const ENOUGH_GROUPS = 128;
 /** Longest run that a lane folds in one accumulator: longer ones lose precision. */
 const LONG_RUN = 128;
 /** Expressions longer than this are not unrolled. */
@@ -60,6 +58,7 @@ export const lowerReduce: GpuLowering<"reduce"> = (spec, context) => {
     const steps = vector ? plan.size / 4 : plan.size;
     const grid = plan.columns ? columnGrid(caps, rows, steps) : rowGrid(caps, rows, steps);
     const { lanes, perGroup, segments, length } = grid;
+    const perLane = ceilDiv(Math.min(length, steps), lanes);
 
     const shape: FoldShape = {
       workgroup: lanes * perGroup,
@@ -69,7 +68,9 @@ export const lowerReduce: GpuLowering<"reduce"> = (spec, context) => {
       reducedRank: fixed,
       vectors: plan.vectors,
       split: segments > 1,
-      longRuns: op === "sum" && ceilDiv(Math.min(length, steps), lanes) > LONG_RUN,
+      longRuns: op === "sum" && perLane > LONG_RUN,
+      subgroups: !plan.columns && lanes > 1 && lanes <= (caps.subgroups?.min ?? 1),
+      unrolled: perLane >= 8 && info.cost <= MOST_UNROLLED / 2 ? 4 : 1,
     };
     const params: Record<string, number | bigint> = {
       ...info.params(scalars),
@@ -99,10 +100,10 @@ export const lowerReduce: GpuLowering<"reduce"> = (spec, context) => {
         ),
       );
     });
-    const { columns, vectors, split, longRuns } = shape;
-    const key = `${base}|${lanes}x${perGroup},${kept},${fixed},${[columns, split, longRuns, ...vectors].map(Number).join("")}`;
+    const { columns, vectors, split, longRuns, subgroups, unrolled } = shape;
+    const key = `${base}|${lanes}x${perGroup},${kept},${fixed},${[columns, split, longRuns, subgroups, unrolled, ...vectors].map(Number).join("")}`;
     const program = context.program(key, () => foldProgram(spec, expr, fold, context, shape));
-    const groups = segments > 1 && !plan.columns ? rows * segments : ceilDiv(rows, perGroup) * segments;
+    const groups = plan.columns ? ceilDiv(rows, perGroup) * segments : ceilDiv(rows * segments, perGroup);
     const results = outputs.slice(0, outputCount);
     if (segments === 1) {
       context.launch(program, { buffers: [...results, ...inputs], params, groups });
@@ -113,7 +114,18 @@ export const lowerReduce: GpuLowering<"reduce"> = (spec, context) => {
 
     const last = rowGrid(caps, rows, segments);
     const finish = context.program(`${base}|finish${last.lanes}x${last.perGroup},${kept}`, () =>
-      finishProgram(spec, fold, context, { ...shape, workgroup: last.lanes * last.perGroup, lanes: last.lanes }, outputCount),
+      finishProgram(
+        spec,
+        fold,
+        context,
+        {
+          ...shape,
+          workgroup: last.lanes * last.perGroup,
+          lanes: last.lanes,
+          subgroups: last.lanes > 1 && last.lanes <= (caps.subgroups?.min ?? 1),
+        },
+        outputCount,
+      ),
     );
     context.launch(finish, {
       buffers: [...results, ...parts],
@@ -133,35 +145,39 @@ interface Grid {
   readonly length: number;
 }
 
+/**
+ * Threads that keep a device busy. Subgroups of 4 are those of a CPU, to which every thread, and above all every barrier, is a cost.
+ */
+function enoughThreads(caps: GpuCaps): number {
+  return caps.subgroups !== null && caps.subgroups.max <= 4 ? 1024 : 16384;
+}
+
 function rowGrid(caps: GpuCaps, rows: number, steps: number): Grid {
-  const most = workgroupSize(caps);
+  const together = caps.subgroups?.min ?? 1; // lanes that need no barrier
+  const most = together > 1 ? Math.min(together, 64) : 64;
   let lanes = 1;
-  while (lanes * 2 <= most && lanes * PER_LANE < steps) lanes *= 2;
-  if (lanes < most || rows >= ENOUGH_GROUPS) {
-    let threads = Math.max(Math.min(64, most), lanes);
-    while (threads < most && threads < rows * lanes) threads *= 2;
-    return { lanes, perGroup: threads / lanes, segments: 1, length: steps };
-  }
-  return { lanes, perGroup: 1, ...cut(steps, lanes, rows) };
+  while (lanes * 2 <= most && lanes * PER_LANE < steps && (lanes < 4 || rows * lanes < enoughThreads(caps))) lanes *= 2;
+  // (Neighbouring lanes read neighbouring elements.)
+  const cuts = rows * lanes < enoughThreads(caps) ? cut(steps, lanes, rows, enoughThreads(caps)) : whole(steps);
+  if (cuts.segments > 1) return { lanes, perGroup: Math.max(1, 64 / lanes), ...cuts };
+  let threads = 64;
+  const limit = lanes <= together ? workgroupSize(caps) : 64;
+  while (threads < limit && threads < rows * lanes) threads *= 2;
+  return { lanes, perGroup: threads / lanes, ...cuts };
 }
 
 function columnGrid(caps: GpuCaps, rows: number, steps: number): Grid {
-  const most = workgroupSize(caps);
-  let perGroup = most;
-  while (
-    perGroup > 32 &&
-    (rows <= perGroup / 2 || (rows < perGroup * ENOUGH_GROUPS && steps >= (most / perGroup) * 2 * PER_LANE))
-  ) {
-    perGroup /= 2;
-  }
-  const lanes = most / perGroup;
-  return { lanes, perGroup, ...cut(steps, lanes, ceilDiv(rows, perGroup)) };
+  const threads = 64;
+  const cuts = rows < enoughThreads(caps) ? cut(steps, 1, rows, enoughThreads(caps)) : whole(steps);
+  return { lanes: 1, perGroup: threads, ...cuts };
 }
 
-/** As many segments as make enough workgroups, none of them too short. */
-function cut(steps: number, lanes: number, groups: number): Pick<Grid, "segments" | "length"> {
-  const wanted = Math.min(ceilDiv(ENOUGH_GROUPS, groups), Math.floor(steps / (lanes * PER_LANE)));
-  if (wanted <= 1) return { segments: 1, length: steps };
+const whole = (steps: number): Pick<Grid, "segments" | "length"> => ({ segments: 1, length: steps });
+
+/** As many segments as make enough threads, none of them too short. */
+function cut(steps: number, lanes: number, rows: number, threads: number): Pick<Grid, "segments" | "length"> {
+  const wanted = Math.min(ceilDiv(threads, rows * lanes), Math.floor(steps / (lanes * PER_LANE)));
+  if (wanted <= 1) return whole(steps);
   const length = ceilDiv(ceilDiv(steps, wanted), lanes) * lanes;
   return { segments: ceilDiv(steps, length), length };
 }

@@ -27,6 +27,10 @@ export interface FoldShape {
   readonly split: boolean;
   /** Elements are folded in runs, whose results are folded. */
   readonly longRuns: boolean;
+  /** The lanes of a result are in one subgroup, and are folded there. */
+  readonly subgroups: boolean;
+  /** Steps that a thread takes at once. */
+  readonly unrolled: number;
 }
 
 /** Lanes up to this many are folded by the first one, after a single barrier. */
@@ -53,6 +57,14 @@ function foldLanes(k: KernelBuilder, fold: Fold, shape: FoldShape, place: Place,
   const { lanes, workgroup, columns } = shape;
   const total = tuple.map((v) => k.var(v));
   if (lanes === 1) return total;
+  if (shape.subgroups) {
+    for (let width = 1; width < lanes; width *= 2) {
+      const own = total.map((t) => t.get());
+      const other = own.map((v) => k.subgroup("shuffle_xor", v, width));
+      fold.combine(k, own, other).forEach((v, i) => total[i]!.set(v));
+    }
+    return total;
+  }
   const perGroup = workgroup / lanes;
   const arrays = fold.types.map((type, i) => k.shared(`fold${i}`, type, workgroup));
   const slot = (lane: V): V => (columns ? lane.mul(perGroup).add(place.local) : place.local.mul(lanes).add(lane));
@@ -152,11 +164,15 @@ export function foldProgram(spec: ReduceSpec, expr: Expr, fold: Fold, context: G
   const exprs = new ExprBuilder(k, context, [expr]);
 
   const segments = k.param("segments", "u32");
-  const block = split ? k.group.div(segments) : k.group;
-  const segment = split ? k.group.sub(block.mul(segments)) : k.u32(0);
+  // Segments of a row are neighbours like rows; those of columns are workgroups of their own.
+  const byGroup = split && shape.columns;
+  const block = byGroup ? k.group.div(segments) : k.group;
   const place = placeOf(k, shape, block);
-  const within = place.row.lt(rows);
-  const row = place.row.min(rows.sub(1));
+  const units = split && !byGroup ? rows.mul(segments) : rows;
+  const within = place.row.lt(units);
+  const unit = place.row.min(units.sub(1));
+  const row = split && !byGroup ? unit.div(segments) : unit;
+  const segment = !split ? k.u32(0) : byGroup ? k.group.sub(block.mul(segments)) : unit.sub(row.mul(segments));
   const kept = coordinatesOf(row, sizes.slice(0, keptRank));
   const bases = inputs.map(({ view }) => addressOf(view, kept));
 
@@ -177,42 +193,75 @@ export function foldProgram(spec: ReduceSpec, expr: Expr, fold: Fold, context: G
       )
       .forEach((v, i) => accumulator[i]!.set(v));
   };
-  const step = (j: V, accumulator: readonly Var[]): void => {
-    const coords = odometer === null ? [j] : odometer.get();
-    const loaded = inputs.map(({ buffer, view }, i) => {
-      let at = bases[i]!;
-      for (let d = 0; d < reducedRank; d++) {
-        // The innermost stride is known where vectors are read: 1 or, for single values, 0.
-        if (vector && d === reducedRank - 1) at = shape.vectors[i] === true ? at.add(coords[d]!) : at;
-        else at = at.add(coords[d]!.mul(view.strides[keptRank + d]!));
-      }
-      return buffer.load(at);
-    });
-    odometer?.advance();
-    const count = vector ? 4 : 1;
-    const position = j.mul(count);
-    const first = row.mul(k.param("reduced", "u32")).add(position);
-    const values = Array.from({ length: count }, (_, lane) => {
-      const [v] = exprs.values([expr], {
-        load: (i) => (loaded[i]!.type.lanes === 1 ? loaded[i]! : loaded[i]!.lane(lane)),
-        index: indexOf(k, first.add(lane)),
+  /** The values of the next `steps` steps from j on. */
+  const take = (j: V, steps: number): { readonly value: V; readonly position: V }[] => {
+    const at = Array.from({ length: steps }, (_, s) => {
+      const coords = odometer === null ? [j.add(s * lanes)] : odometer.get();
+      odometer?.advance();
+      return inputs.map(({ buffer, view }, i) => {
+        let address = bases[i]!;
+        for (let d = 0; d < reducedRank; d++) {
+          // The innermost stride is known where vectors are read: 1 or, for single values, 0.
+          if (vector && d === reducedRank - 1) address = shape.vectors[i] === true ? address.add(coords[d]!) : address;
+          else address = address.add(coords[d]!.mul(view.strides[keptRank + d]!));
+        }
+        return buffer.load(address);
       });
-      return v!;
     });
-    if (fold.several !== undefined && count > 1) joinTo(accumulator, fold.several(k, values, position));
-    else values.forEach((v, lane) => joinTo(accumulator, fold.single(k, v, position.add(lane))));
+    const count = vector ? 4 : 1;
+    return at.flatMap((loaded, s) => {
+      const position = j.add(s * lanes).mul(count);
+      const first = row.mul(k.param("reduced", "u32")).add(position);
+      return Array.from({ length: count }, (_, lane) => {
+        const [value] = exprs.values([expr], {
+          load: (i) => (loaded[i]!.type.lanes === 1 ? loaded[i]! : loaded[i]!.lane(lane)),
+          index: indexOf(k, first.add(lane)),
+        });
+        return { value: value!, position: position.add(lane) };
+      });
+    });
+  };
+  const step = (j: V, steps: number, accumulator: readonly Var[]): void => {
+    const taken = take(j, steps);
+    if (fold.several !== undefined && taken.length > 1) {
+      joinTo(
+        accumulator,
+        fold.several(
+          k,
+          taken.map((t) => t.value),
+        ),
+      );
+    } else taken.forEach(({ value, position }) => joinTo(accumulator, fold.single(k, value, position)));
+  };
+  /** Steps from `first` on, while below `last`. */
+  const steps = (first: V, last: V, accumulator: readonly Var[]): void => {
+    const { unrolled } = shape;
+    if (unrolled === 1) {
+      k.for(first, last, lanes, (j) => step(j, 1, accumulator));
+      return;
+    }
+    const next = k.var(first);
+    const ahead = (unrolled - 1) * lanes;
+    k.while(
+      () => next.get().add(ahead).lt(last),
+      () => {
+        step(next.get(), unrolled, accumulator);
+        next.set(next.get().add(unrolled * lanes));
+      },
+    );
+    k.for(next.get(), last, lanes, (j) => step(j, 1, accumulator));
   };
 
   if (shape.longRuns) {
     k.for(start, end, RUN * lanes, (first) => {
       const run = fold.identity(k).map((v) => k.var(v));
-      k.for(first, end.min(first.add(RUN * lanes)), lanes, (j) => step(j, run));
+      steps(first, end.min(first.add(RUN * lanes)), run);
       joinTo(
         total,
         run.map((r) => r.get()),
       );
     });
-  } else k.for(start, end, lanes, (j) => step(j, total));
+  } else steps(start, end, total);
 
   const result = foldLanes(
     k,

@@ -18,8 +18,8 @@ export interface Fold {
   identity(b: Block): Tuple;
   /** Of one element with a position within the reduced dims. */
   single(b: Block, value: V, position: V): Tuple;
-  /** Of several elements at consecutive positions; better than one by one. */
-  several?(b: Block, values: readonly V[], position: V): Tuple;
+  /** Of several elements (a power of two), where that is better than one by one. */
+  several?(b: Block, values: readonly V[]): Tuple;
   combine(b: Block, x: Tuple, y: Tuple): Tuple;
   /** What is stored, one value per output, in the layouts' register types. */
   results(b: Block, tuple: Tuple): readonly V[];
