@@ -14,8 +14,8 @@ import { roundTo } from "../scalar/convert.ts";
 import { type BackwardViews, rowStatistics } from "./attention_backward.ts";
 import { finishScore, Mask, maskParams, weightOf } from "./attention_tiles.ts";
 import { F32_MAX } from "./common.ts";
-import { linearSide, type Side } from "./gemm.ts";
-import { type Finish, PlanCache, runGemm } from "./gemm_run.ts";
+import { type Finish, linearSide, type Side } from "./gemm.ts";
+import { type FinishBatch, PlanCache, runGemm } from "./gemm_run.ts";
 import { logOf } from "./row_math.ts";
 
 export interface ForwardViews {
@@ -72,7 +72,7 @@ interface Product {
   readonly a: Factor;
   readonly b: Factor;
   readonly finishKey: string;
-  finish(k: KernelBuilder): Finish;
+  finish(k: KernelBuilder): FinishBatch;
   readonly targets: readonly Bindable[];
   readonly params: Readonly<Record<string, number>>;
   /** Which pairs of row and column, or of row and step, causal attention leaves out. */
@@ -124,13 +124,32 @@ function multiply(context: GpuContext, spec: AttentionSpec, product: Product): v
   });
 }
 
-/** Stores results in the rows of a contiguous view. */
-function storeRows(k: KernelBuilder, context: GpuContext, spec: AttentionSpec, factor: ((batch: V, row: V) => V) | null): Finish {
+/** Stores results in the rows of a contiguous view, times a factor per row where there is one. */
+function storeRows(k: KernelBuilder, context: GpuContext, spec: AttentionSpec, factors: BufferVar | null): FinishBatch {
   const target = k.output("result", context.layout(spec.dtype).elem);
   const param = (name: string): V => k.param(name, "u32");
-  return (batch, row, column, sum) => {
-    const at = param("result_offset").add(batch.mul(param("m")).add(row).mul(param("n")).add(column));
-    target.store(at, roundTo(k, factor === null ? sum : sum.mul(factor(batch, row)), spec.dtype));
+  return (batch) => ({
+    row(row) {
+      const line = batch.mul(param("m")).add(row);
+      const at = param("result_offset").add(line.mul(param("n")));
+      return factors === null ? [at] : [at, line];
+    },
+    column: (column) => [column],
+    store([row, line], [column], sum) {
+      target.store(row!.add(column!), roundTo(k, factors === null ? sum : sum.mul(factors.load(line!)), spec.dtype));
+    },
+  });
+}
+
+/** Rows and columns of the scores: [their place, the query] and [the key]. */
+function scorePlaces(k: KernelBuilder, batch: V): Pick<Finish, "row" | "column"> {
+  const [m, n] = [k.param("m", "u32"), k.param("n", "u32")];
+  return {
+    row(query) {
+      const line = batch.mul(m).add(query);
+      return [line.mul(n), query, line];
+    },
+    column: (key) => [key],
   };
 }
 
@@ -172,10 +191,7 @@ export function productsForward(context: GpuContext, spec: AttentionSpec, views:
       a: scoresOf(scores, L, S),
       b: columnsOf(at(v)),
       finishKey: "",
-      finish: (builder) => {
-        const factors = builder.input("inverse", value as Elem);
-        return storeRows(builder, context, spec, (batch, row) => factors.load(batch.mul(builder.param("m", "u32")).add(row)));
-      },
+      finish: (builder) => storeRows(builder, context, spec, builder.input("inverse", value as Elem)),
       targets: [inverse, out],
       params: { result_offset: out.offset },
       triangle: params.causal ? "steps up" : "none",
@@ -183,14 +199,18 @@ export function productsForward(context: GpuContext, spec: AttentionSpec, views:
   }
 }
 
-function storeScores(k: KernelBuilder, context: GpuContext, spec: AttentionSpec, causal: boolean): Finish {
+function storeScores(k: KernelBuilder, context: GpuContext, spec: AttentionSpec, causal: boolean): FinishBatch {
   const { elem, value } = context.layout(spec.dtype);
   const buffer = spec.mask ? k.input("mask", elem) : null;
   const scores = k.output("scores", value as Elem);
-  return (batch, query, key, sum) => {
+  return (batch) => {
     const mask = buffer === null ? null : new Mask(k, buffer, batch);
-    const [m, n] = [k.param("m", "u32"), k.param("n", "u32")];
-    scores.store(batch.mul(m).add(query).mul(n).add(key), finishScore(k, sum, { mask, causal, query, key }));
+    return {
+      ...scorePlaces(k, batch),
+      store([at, query], [key], sum) {
+        scores.store(at!.add(key!), finishScore(k, sum, { mask, causal, query: query!, key: key! }));
+      },
+    };
   };
 }
 
@@ -296,34 +316,38 @@ export function productsBackward(context: GpuContext, spec: AttentionSpec, views
   }
 }
 
-function storeWeights(k: KernelBuilder, context: GpuContext, spec: AttentionSpec, causal: boolean): Finish {
+function storeWeights(k: KernelBuilder, context: GpuContext, spec: AttentionSpec, causal: boolean): FinishBatch {
   const { elem, value } = context.layout(spec.dtype);
   const statistics = k.input("statistics", value as Elem);
   const buffer = spec.mask ? k.input("mask", elem) : null;
   const weights = k.output("weights", value as Elem);
   const none = k.const(-F32_MAX, value);
-  return (batch, query, key, sum) => {
+  return (batch) => {
     const mask = buffer === null ? null : new Mask(k, buffer, batch);
-    const [m, n] = [k.param("m", "u32"), k.param("n", "u32")];
-    const row = batch.mul(m).add(query);
-    const lse = statistics.load(k.param("first_row", "u32").add(row));
-    const score = finishScore(k, sum, { mask, causal, query, key });
-    weights.store(row.mul(n).add(key), lse.lt(none).select(k.const(0, value), weightOf(score, lse)));
+    return {
+      ...scorePlaces(k, batch),
+      store([at, query, line], [key], sum) {
+        const lse = statistics.load(k.param("first_row", "u32").add(line!));
+        const score = finishScore(k, sum, { mask, causal, query: query!, key: key! });
+        weights.store(at!.add(key!), lse.lt(none).select(k.const(0, value), weightOf(score, lse)));
+      },
+    };
   };
 }
 
 /** The slopes of the scores from those of the weights: weight * (slope - delta), times the scale of the products behind them. */
-function storeSlopes(k: KernelBuilder, context: GpuContext, spec: AttentionSpec): Finish {
+function storeSlopes(k: KernelBuilder, context: GpuContext, spec: AttentionSpec): FinishBatch {
   const { value } = context.layout(spec.dtype);
   const [statistics, weights] = [k.input("statistics", value as Elem), k.input("weights", value as Elem)];
   const slopes = k.output("slopes", value as Elem);
-  return (batch, query, key, sum) => {
-    const [m, n] = [k.param("m", "u32"), k.param("n", "u32")];
-    const row = batch.mul(m).add(query);
-    const at = row.mul(n).add(key);
-    const delta = statistics.load(k.param("rows", "u32").add(k.param("first_row", "u32")).add(row));
-    const weight = weights.load(at);
-    const slope = weight.mul(sum.sub(delta)).mul(k.param("scale", value));
-    slopes.store(at, weight.eq(0).select(k.const(0, value), slope));
-  };
+  const deltas = k.param("rows", "u32").add(k.param("first_row", "u32"));
+  return (batch) => ({
+    ...scorePlaces(k, batch),
+    store([at, , line], [key], sum) {
+      const delta = statistics.load(deltas.add(line!));
+      const weight = weights.load(at!.add(key!));
+      const slope = weight.mul(sum.sub(delta)).mul(k.param("scale", value));
+      slopes.store(at!.add(key!), weight.eq(0).select(k.const(0, value), slope));
+    },
+  });
 }

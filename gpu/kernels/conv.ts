@@ -13,7 +13,7 @@ import type { Bindable, GpuLowering } from "../context.ts";
 import { type GemmShape, planGemm } from "../plan_matmul.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { linearSide, type Side, type Walker } from "./gemm.ts";
-import { type Finish, PlanCache, runGemm } from "./gemm_run.ts";
+import { type FinishBatch, PlanCache, runGemm } from "./gemm_run.ts";
 
 type Mode = "forward" | "input_grad" | "weight_grad";
 const DIMS = ["d", "h", "w"] as const;
@@ -306,26 +306,38 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
   const plans = new PlanCache();
 
   /** Rows are channels of the result, columns its images and positions; a weight's gradient is dense as it comes. */
-  const finish = (k: KernelBuilder): Finish => {
+  const finish = (k: KernelBuilder): FinishBatch => {
     const biases = bias ? k.input("bias", elem) : null;
     const result = k.output("result", elem);
     const param = (name: string): V => k.param(name, "u32");
-    return (group, row, column, sum) => {
+    return (group) => {
+      const channels = group.mul(param("m"));
       if (mode === "weight_grad") {
-        const at = param("w_offset").add(group.mul(param("m")).add(row).mul(param("n")).add(column));
-        result.store(at, roundTo(k, sum, dtype));
-        return;
+        return {
+          row: (row) => [param("w_offset").add(channels.add(row).mul(param("n")))],
+          column: (column) => [column],
+          store: ([row], [column], sum) => result.store(row!.add(column!), roundTo(k, sum, dtype)),
+        };
       }
       const forward = mode === "forward";
       const size = param(forward ? "volume_out" : "volume_in");
-      const image = column.div(size);
-      const channel = group.mul(param("m")).add(row);
-      const line = image.mul(param(forward ? "channels_out" : "channels_in")).add(channel);
-      const at = param(forward ? "y_offset" : "x_offset")
-        .add(line.mul(size))
-        .add(column.sub(image.mul(size)));
-      const value = biases === null ? sum : sum.add(biases.load(param("bias_offset").add(channel)));
-      result.store(at, roundTo(k, value, dtype));
+      const base = param(forward ? "y_offset" : "x_offset");
+      const image = param(forward ? "channels_out" : "channels_in").mul(size);
+      return {
+        row(row) {
+          const channel = channels.add(row);
+          const at = base.add(channel.mul(size));
+          return biases === null ? [at] : [at, param("bias_offset").add(channel)];
+        },
+        column(column) {
+          const number = column.div(size);
+          return [number.mul(image).add(column.sub(number.mul(size)))];
+        },
+        store([row, biasAt], [column], sum) {
+          const value = biases === null ? sum : sum.add(biases.load(biasAt!));
+          result.store(row!.add(column!), roundTo(k, value, dtype));
+        },
+      };
     };
   };
 

@@ -57,8 +57,15 @@ export interface Gemm {
   sides(batch: V): { readonly a: Side; readonly b: Side };
   /** The steps that a block of rows and columns needs, where they are fewer than [from, to): the others' products must be 0. */
   reach?(rows: Span, columns: Span, from: V, to: V): { readonly from: V; readonly to: V };
-  /** What becomes of a sum. `part` counts the parts of k. */
-  finish(batch: V, part: V, row: V, column: V, sum: V): void;
+  /** What becomes of the sums. `part` counts the parts of k. */
+  finish(batch: V, part: V): Finish;
+}
+
+/** Stores what a sum becomes; what depends on its row or its column only is computed once for all. Lines may be beyond the edge there. */
+export interface Finish {
+  row(row: V): readonly V[];
+  column(column: V): readonly V[];
+  store(row: readonly V[], column: readonly V[], sum: V): void;
 }
 
 /** Run-time sizes that every such program takes. */
@@ -170,11 +177,13 @@ function direct(k: KernelBuilder, gemm: Gemm, place: Place): void {
     walkB.next();
   };
   k.for(from, to, unrolled, () => range(unrolled).forEach(round));
+  const finish = gemm.finish(place.batch, place.part);
+  const ends = columnAt.map((column) => ({ exists: column.lt(place.n), state: finish.column(column) }));
   rowAt.forEach((row, r) => {
+    const state = finish.row(row);
     k.if(row.lt(place.m), () => {
-      columnAt.forEach((column, c) => {
-        const sum = sums[r * columns + c]!;
-        k.if(column.lt(place.n), () => gemm.finish(place.batch, place.part, row, column, sum.get()));
+      ends.forEach((column, c) => {
+        k.if(column.exists, () => finish.store(state, column.state, sums[r * columns + c]!.get()));
       });
     });
   });
@@ -275,19 +284,20 @@ function tiled(k: KernelBuilder, gemm: Gemm, place: Place): void {
     });
     k.barrier();
   });
-  ys.forEach((q, i) => {
-    for (let lane = 0; lane < 4; lane++) {
-      const row = place.row.add(q.mul(4)).add(lane);
-      k.if(row.lt(place.m), () => {
-        xs.forEach((qb, c) => {
-          const values = k.lanes(sums[i * 4 + lane]![c]!.get());
-          values.forEach((value, j) => {
-            const column = place.column.add(qb.mul(4)).add(j);
-            k.if(column.lt(place.n), () => gemm.finish(place.batch, place.part, row, column, value));
-          });
-        });
-      });
-    }
+  const finish = gemm.finish(place.batch, place.part);
+  const ends = xs.flatMap((q) =>
+    range(4).map((j) => {
+      const column = place.column.add(q.mul(4)).add(j);
+      return { exists: column.lt(place.n), state: finish.column(column) };
+    }),
+  );
+  sums.forEach((line, i) => {
+    const row = place.row.add(ys[Math.floor(i / 4)]!.mul(4)).add(i % 4);
+    const state = finish.row(row);
+    k.if(row.lt(place.m), () => {
+      const values = line.flatMap((sum) => k.lanes(sum.get()));
+      ends.forEach((column, c) => k.if(column.exists, () => finish.store(state, column.state, values[c]!)));
+    });
   });
 }
 
@@ -320,13 +330,15 @@ function thin(k: KernelBuilder, gemm: Gemm, place: Place): void {
     shared.store(at(r, slice), total);
   });
   k.barrier();
+  const finish = gemm.finish(place.batch, place.part);
+  const end = finish.column(column);
   // Slices take turns at the rows; the order of the sum is that of the slices.
   for (let first = 0; first < rows; first += slices) {
     const row = slice.add(first);
     k.if(row.lt(place.m.min(rows)).and(column.lt(place.n)), () => {
       const total = k.var(shared.load(at(row, 0)));
       k.for(1, slices, 1, (s) => total.set(total.get().add(shared.load(at(row, s)))));
-      gemm.finish(place.batch, place.part, row, column, total.get());
+      finish.store(finish.row(row), end, total.get());
     });
   }
 }

@@ -7,10 +7,10 @@ import type { Elem } from "../ir.ts";
 import { gridGroups, workgroupSize } from "../plan.ts";
 import { type GemmPlan, type GemmShape, stepsOfPart } from "../plan_matmul.ts";
 import { coordinatesOf } from "./common.ts";
-import { buildGemm, type Gemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
+import { buildGemm, type Finish, type Gemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
 
-/** Stores what a sum becomes. */
-export type Finish = (batch: V, row: V, column: V, sum: V) => void;
+/** The stores of a batch entry's sums. */
+export type FinishBatch = (batch: V) => Finish;
 
 export interface GemmRun {
   readonly name: string;
@@ -28,7 +28,7 @@ export interface GemmRun {
   readonly reach?: Gemm["reach"];
   sides(k: KernelBuilder, buffers: readonly [BufferVar, BufferVar], batch: V): { readonly a: Side; readonly b: Side };
   /** Declares its buffers, which `targets` binds. */
-  finish(k: KernelBuilder): Finish;
+  finish(k: KernelBuilder): FinishBatch;
   readonly targets: readonly Bindable[];
   readonly params: Readonly<Record<string, number | bigint>>;
 }
@@ -45,14 +45,14 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
   const program = context.program(key, () => {
     const k = new KernelBuilder(name, plan.threads);
     const buffers = [k.input("a", elems[0], lanes[0]), k.input("b", elems[1], lanes[1])] as const;
-    const finish = split ? storePart(k, k.output("parts", partElem)) : run.finish(k);
+    const finish = split ? storeParts(k, k.output("parts", partElem)) : run.finish(k);
     buildGemm(k, {
       scalar: value,
       plan,
       exact,
       sides: (batch) => run.sides(k, buffers, batch),
       ...(reach === undefined ? {} : { reach }),
-      finish: (batch, part, row, column, sum) => finish(batch, row, column, sum, part),
+      finish,
     });
     return k.build();
   });
@@ -72,16 +72,24 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
       const sum = k.var(k.const(0, value));
       k.for(0, k.param("splits", "u32"), 1, (part) => sum.set(sum.get().add(input.load(part.mul(all).add(i)))));
       const [batch, row, column] = coordinatesOf(i, [k.u32(0), k.param("m", "u32"), k.param("n", "u32")]) as [V, V, V];
-      finish(batch, row, column, sum.get());
+      const { row: rowState, column: columnState, store } = finish(batch);
+      store(rowState(row), columnState(column), sum.get());
     });
     return k.build();
   });
   context.launch(fold, { buffers: [parts, ...run.targets], params, groups: gridGroups(size, threads) });
 }
 
-function storePart(k: KernelBuilder, parts: BufferVar): (batch: V, row: V, column: V, sum: V, part: V) => void {
+function storeParts(k: KernelBuilder, parts: BufferVar): Gemm["finish"] {
   const [all, m, n] = ["size", "m", "n"].map((name) => k.param(name, "u32")) as [V, V, V];
-  return (batch, row, column, sum, part) => parts.store(part.mul(all).add(batch.mul(m).add(row).mul(n)).add(column), sum);
+  return (batch, part) => {
+    const first = part.mul(all).add(batch.mul(m).mul(n));
+    return {
+      row: (row) => [first.add(row.mul(n))],
+      column: (column) => [column],
+      store: ([row], [column], sum) => parts.store(row!.add(column!), sum),
+    };
+  };
 }
 
 /** Plans by shape: they are asked for at every run. */

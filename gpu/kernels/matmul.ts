@@ -8,7 +8,7 @@ import type { GpuContext, GpuLowering } from "../context.ts";
 import { type GemmShape, planGemm } from "../plan_matmul.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { linearSide, type Side } from "./gemm.ts";
-import { type Finish, PlanCache, runGemm } from "./gemm_run.ts";
+import { type FinishBatch, PlanCache, runGemm } from "./gemm_run.ts";
 
 /** An operand: stride of its lines (rows of a, columns of b), of its steps (along k), of the batch. */
 interface Operand {
@@ -105,23 +105,25 @@ function sideParams(name: string, { view, line, step, batch }: Operand): Record<
 }
 
 /** What becomes of a sum: alpha, beta times what was there, bias; rounded as the dtype is stored. */
-function finisher(k: KernelBuilder, context: GpuContext, dtype: DType, bias: boolean, beta: boolean): Finish {
+function finisher(k: KernelBuilder, context: GpuContext, dtype: DType, bias: boolean, beta: boolean): FinishBatch {
   const { elem, value } = context.layout(dtype);
   const biasBuffer = !bias ? null : k.input("bias", elem);
   const out = k.output("out", elem);
-  const address = (name: string, batch: V, row: V, column: V): V => {
-    const stride = (of: string): V => k.param(`${name}_${of}`, "u32");
-    return stride("offset")
-      .add(batch.mul(stride("batch")))
-      .add(row.mul(stride("row")))
-      .add(column.mul(stride("column")));
-  };
-  return (batch, row, column, sum) => {
-    const at = address("out", batch, row, column);
-    let result = sum.mul(k.param("alpha", value));
-    if (beta) result = result.add(out.load(at).mul(k.param("beta", value)));
-    if (biasBuffer !== null) result = result.add(biasBuffer.load(address("bias", batch, row, column)));
-    out.store(at, roundTo(k, result, dtype));
+  const param = (name: string, of: string): V => k.param(`${name}_${of}`, "u32");
+  const places = bias ? ["out", "bias"] : ["out"];
+  return (batch) => {
+    const bases = places.map((name) => param(name, "offset").add(batch.mul(param(name, "batch"))));
+    return {
+      row: (row) => places.map((name, i) => bases[i]!.add(row.mul(param(name, "row")))),
+      column: (column) => places.map((name) => column.mul(param(name, "column"))),
+      store(row, column, sum) {
+        const [at, biasAt] = row.map((x, i) => x.add(column[i]!));
+        let result = sum.mul(k.param("alpha", value));
+        if (beta) result = result.add(out.load(at!).mul(k.param("beta", value)));
+        if (biasBuffer !== null) result = result.add(biasBuffer.load(biasAt!));
+        out.store(at!, roundTo(k, result, dtype));
+      },
+    };
   };
 }
 

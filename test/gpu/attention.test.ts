@@ -118,13 +118,15 @@ const small: readonly [string, Sizes][] = [
 ];
 const large: readonly [string, Sizes][] = [
   ["char-gpt", { batch: 16, l: 64, s: 64, e: 32, causal: true }],
-  ["heads of 64", { batch: 3, l: 130, s: 97, e: 64, mask: [1, 130, 97] }],
-  ["heads of 256", { batch: 1, l: 40, s: 50, e: 256, causal: true }],
+  ["heads of 64", { batch: 2, l: 70, s: 97, e: 64, mask: [1, 70, 97] }],
+  ["heads of 256", { batch: 1, l: 20, s: 34, e: 256, causal: true }],
 ];
 
 describe.each(devices)("attention on $name", (target) => {
-  it.each(small)("%s", (_, sizes) => check(target, forward(sizes)));
-  it.each(small)("gradients: %s", (_, sizes) => checkBackward(target, sizes));
+  // Pipelines take a second each on software adapters: there some of the small ones, for the large ones come as well.
+  const chosen = small.filter((_, i) => target.slow || i % 3 === 1);
+  it.each(chosen)("%s", (_, sizes) => check(target, forward(sizes)));
+  it.each(chosen)("gradients: %s", (_, sizes) => checkBackward(target, sizes));
   it.each([float16, bfloat16])("%s", async (dtype) => {
     const sizes: Sizes = { l: 9, s: 12, e: 8, ev: 6, mask: [1, 9, 12], causal: true, dtype };
     await check(target, forward(sizes));
