@@ -65,3 +65,10 @@ export function gridGroups(n: number, workgroup: number, most = 65535): number {
 export function isNarrow({ subgroups }: GpuCaps): boolean {
   return subgroups !== null && subgroups.max <= 8;
 }
+
+/**
+ * Subgroups of 4 are those of a CPU, to which every thread, and above all every barrier, is a cost: workgroup memory is then no gain.
+ */
+export function barriersCost(caps: GpuCaps): boolean {
+  return caps.subgroups !== null && caps.subgroups.max <= 4;
+}

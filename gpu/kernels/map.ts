@@ -1,6 +1,7 @@
 /**
  * `map`: one expression per output over one iteration space. Three walks: four elements at a time along a dense inner dim; any strides, an
- * element per thread; and tiles through workgroup memory where an input lies across the output (transposing copies).
+ * element per thread; and, where an input lies across the output (transposing copies), blocks of 4 x 4 in registers, or tiles through
+ * workgroup memory where it is not aligned.
  */
 
 import type { View } from "../../ts/core/device.ts";
@@ -9,9 +10,9 @@ import { numelOf } from "../../ts/core/shape.ts";
 import { specKey } from "../../ts/kernel/spec_key.ts";
 import type { MapSpec } from "../../ts/kernel/spec.ts";
 import { type BufferVar, KernelBuilder, type V } from "../builder.ts";
-import type { GpuContext, GpuLowering } from "../context.ts";
+import type { GpuCaps, GpuContext, GpuLowering } from "../context.ts";
 import type { Lanes, Program } from "../ir.ts";
-import { ceilDiv, collapse, workgroupSize, type Walk } from "../plan.ts";
+import { barriersCost, ceilDiv, collapse, workgroupSize, type Walk } from "../plan.ts";
 import { ExprBuilder, type ExprInfo, inspect } from "../scalar/expr.ts";
 import { indexOf, indexParams } from "../scalar/indices.ts";
 import { addressOf, coordinatesOf, declareShape, declareView, shapeParams, type StridedView, viewParams } from "./common.ts";
@@ -27,10 +28,10 @@ type Access = "dense" | "any";
 
 interface Plan {
   readonly walk: Walk;
-  readonly mode: "vector" | "scalar" | "tiled";
+  readonly mode: "vector" | "scalar" | "tiled" | "blocks";
   /** Per view (outputs, then inputs). */
   readonly access: readonly Access[];
-  /** Mode tiled: the dim along which the inputs that lie across are dense, and which those are. */
+  /** Modes tiled and blocks: the dim along which the inputs that lie across are dense, and which those are. */
   readonly across: number;
   readonly tiled: readonly boolean[];
 }
@@ -50,7 +51,7 @@ export const lowerMap: GpuLowering<"map"> = (spec, context) => {
     const total = numelOf(shape);
     if (total === 0) return;
     const views = [...outputs, ...inputs];
-    const plan = planMap(views, outputs.length, info, context.caps.maxWorkgroupStorage);
+    const plan = planMap(views, outputs.length, info, context.caps);
     const params: Record<string, number | bigint> = { ...info.params(scalars), ...indexParams(info, shape) };
     const aliasing = elementwise(inputs, outputs, plan) ? "elementwise" : "copy";
     const { walk } = plan;
@@ -58,11 +59,11 @@ export const lowerMap: GpuLowering<"map"> = (spec, context) => {
     const keyOf = (mode: string, access: readonly Access[]): string =>
       `${base}|${mode}${rank}${access.map((a) => a[0]!).join("")}`;
 
-    if (plan.mode === "tiled") {
+    if (plan.mode === "tiled" || plan.mode === "blocks") {
       const tiles = [ceilDiv(walk.shape[plan.across]!, TILE), ceilDiv(walk.shape[rank - 1]!, TILE)];
       const rest = walk.shape.filter((_, d) => d !== plan.across && d !== rank - 1);
       const program = context.program(`${keyOf(plan.mode, plan.access)},${plan.across}${plan.tiled.map(Number).join("")}`, () =>
-        tiledProgram(spec, context, info, plan),
+        (plan.mode === "tiled" ? tiledProgram : blocksProgram)(spec, context, info, plan),
       );
       views.forEach((v, i) => Object.assign(params, viewParams(nameOf(i, outputs.length), v.offset, walk.strides[i]!)));
       Object.assign(params, shapeParams("size", walk.shape), { tiles_across: tiles[0]!, tiles_inner: tiles[1]! });
@@ -108,7 +109,7 @@ export const lowerMap: GpuLowering<"map"> = (spec, context) => {
 
 const nameOf = (view: number, outputs: number): string => (view < outputs ? `out${view}` : `in${view - outputs}`);
 
-function planMap(views: readonly View[], outputs: number, info: ExprInfo, storage: number): Plan {
+function planMap(views: readonly View[], outputs: number, info: ExprInfo, caps: GpuCaps): Plan {
   const walk = flat(views, outputs) ?? collapse(info.indices.length > 0 ? views : ordered(views));
   const rank = walk.shape.length;
   const any: Plan = { walk, mode: "scalar", access: views.map(() => "any"), across: -1, tiled: [] };
@@ -133,8 +134,17 @@ function planMap(views: readonly View[], outputs: number, info: ExprInfo, storag
     if (step(i) <= 1) continue;
     const across = walk.strides[i]!.indexOf(1);
     if (across < 0 || walk.shape[across]! < TILE / 2) continue;
-    let room = Math.floor(storage / (TILE * (TILE + 1) * 8));
-    const tiled = views.map((_, j) => j >= outputs && step(j) > 1 && walk.strides[j]![across] === 1 && room-- > 0);
+    const tiledAll = views.map((_, j) => j >= outputs && step(j) > 1 && walk.strides[j]![across] === 1);
+    const multiples = (j: number, unit: number): boolean =>
+      views[j]!.offset % 4 === 0 && walk.strides[j]!.every((s, d) => d === unit || s % 4 === 0);
+    const fits = n % 4 === 0 && walk.shape[across]! % 4 === 0 && info.cost <= MOST_UNROLLED / 4;
+    if (fits && views.every((_, j) => (j < outputs ? multiples(j, inner) : !tiledAll[j]! || multiples(j, across)))) {
+      const access = views.map((_, j): Access => (tiledAll[j]! || (step(j) === 1 && multiples(j, inner)) ? "dense" : "any"));
+      return { walk, mode: "blocks", access, across, tiled: tiledAll };
+    }
+    if (barriersCost(caps)) return any;
+    let room = Math.floor(caps.maxWorkgroupStorage / (TILE * (TILE + 1) * 8));
+    const tiled = tiledAll.map((t) => t && room-- > 0);
     if (tiled.some(Boolean)) return { ...any, mode: "tiled", across, tiled };
   }
   return any;
@@ -252,6 +262,66 @@ function flatProgram(
   return k.build();
 }
 
+/** What the programs of modes tiled and blocks share: where a workgroup's TILE x TILE elements are. */
+function tilePlace(k: KernelBuilder, shape: readonly V[], across: number) {
+  const rank = shape.length;
+  const others = shape.map((_, d) => d).filter((d) => d !== across && d !== rank - 1);
+  const [tilesAcross, tilesInner] = [k.param("tiles_across", "u32"), k.param("tiles_inner", "u32")];
+  const line = k.group.div(tilesInner);
+  const block = line.div(tilesAcross);
+  const fixed = coordinatesOf(
+    block,
+    others.map((d) => shape[d]!),
+  );
+  return {
+    inner0: k.group.sub(line.mul(tilesInner)).mul(TILE),
+    across0: line.sub(block.mul(tilesAcross)).mul(TILE),
+    /** Coordinates of the element at a place along the two dims. */
+    coordinates: (a: V, i: V): V[] => {
+      const coords: V[] = [];
+      others.forEach((d, j) => (coords[d] = fixed[j]!));
+      coords[across] = a;
+      coords[rank - 1] = i;
+      return coords;
+    },
+    linear: (coords: readonly V[]): V => coords.reduce((at, c, d) => at.mul(shape[d]!).add(c)),
+  };
+}
+
+/** Blocks of 4 x 4 elements per thread: vectors are read along `across`, and written along the inner dim. */
+function blocksProgram(spec: MapSpec, context: GpuContext, info: ExprInfo, plan: Plan): Program {
+  const perRow = TILE / 4;
+  const k = new KernelBuilder("map_blocks", perRow * perRow);
+  const outputs = spec.outputs.length;
+  const rank = plan.walk.shape.length;
+  const bound = declare(k, spec, context, rank, (v) => (plan.access[v] === "dense" ? 4 : 1));
+  const shape = declareShape(k, "size", rank);
+  const exprs = new ExprBuilder(k, context, info.roots);
+  const { inner0, across0, coordinates, linear } = tilePlace(k, shape, plan.across);
+  const a = across0.add(k.thread.rem(perRow).mul(4));
+  const i = inner0.add(k.thread.div(perRow).mul(4));
+  k.if(a.lt(shape[plan.across]!).and(i.lt(shape[rank - 1]!)), () => {
+    const at = (v: number, da: number, di: number): V => addressOf(bound[v]!.view, coordinates(a.add(da), i.add(di)));
+    const vector = (v: number, da: number, di: number): V => bound[v]!.buffer.load(at(v, da, di).shr(2));
+    const four = [0, 1, 2, 3];
+    const turned = bound.map((_, v) => (plan.tiled[v] === true ? four.map((di) => vector(v, 0, di)) : null));
+    for (const da of four) {
+      const rows = bound.map((_, v) => (v >= outputs && !turned[v] && plan.access[v] === "dense" ? vector(v, da, 0) : null));
+      const results = four.map((di) =>
+        exprs.stored(spec.outputs, {
+          load: (j) => {
+            const v = outputs + j;
+            return turned[v]?.[di]!.lane(da) ?? rows[v]?.lane(di) ?? bound[v]!.buffer.load(at(v, da, di));
+          },
+          index: indexOf(k, linear(coordinates(a.add(da), i.add(di)))),
+        }),
+      );
+      for (let o = 0; o < outputs; o++) bound[o]!.buffer.store(at(o, da, 0).shr(2), k.vector(results.map((r) => r[o]!)));
+    }
+  });
+  return k.build();
+}
+
 /** Tiles of TILE x TILE: read along `across`, computed and written along the inner dim. */
 function tiledProgram(spec: MapSpec, context: GpuContext, info: ExprInfo, plan: Plan): Program {
   const k = new KernelBuilder("map_tiled", TILE * TILE_ROWS);
@@ -261,25 +331,7 @@ function tiledProgram(spec: MapSpec, context: GpuContext, info: ExprInfo, plan: 
   const bound = declare(k, spec, context, rank, () => 1);
   const shape = declareShape(k, "size", rank);
   const exprs = new ExprBuilder(k, context, info.roots);
-  const others = shape.map((_, d) => d).filter((d) => d !== across && d !== rank - 1);
-
-  const [tilesAcross, tilesInner] = [k.param("tiles_across", "u32"), k.param("tiles_inner", "u32")];
-  const line = k.group.div(tilesInner);
-  const block = line.div(tilesAcross);
-  const inner0 = k.group.sub(line.mul(tilesInner)).mul(TILE);
-  const across0 = line.sub(block.mul(tilesAcross)).mul(TILE);
-  const fixed = coordinatesOf(
-    block,
-    others.map((d) => shape[d]!),
-  );
-  /** Coordinates of the element at a place along the two dims. */
-  const coordinates = (a: V, i: V): V[] => {
-    const coords: V[] = [];
-    others.forEach((d, j) => (coords[d] = fixed[j]!));
-    coords[across] = a;
-    coords[rank - 1] = i;
-    return coords;
-  };
+  const { inner0, across0, coordinates, linear: numberOf } = tilePlace(k, shape, across);
   const column = k.thread.rem(TILE);
   const row = k.thread.div(TILE);
   const [lastAcross, lastInner] = [shape[across]!, shape[rank - 1]!];
@@ -302,7 +354,7 @@ function tiledProgram(spec: MapSpec, context: GpuContext, info: ExprInfo, plan: 
     const [a, i] = [across0.add(place), inner0.add(column)];
     k.if(a.lt(lastAcross).and(i.lt(lastInner)), () => {
       const coords = coordinates(a, i);
-      const linear = coords.reduce((at, c, d) => at.mul(shape[d]!).add(c));
+      const linear = numberOf(coords);
       const results = exprs.stored(spec.outputs, {
         load: (j) => {
           const v = outputs + j;

@@ -9,7 +9,7 @@ import { RuntimeError } from "../../ts/core/errors.ts";
 import { numelOf } from "../../ts/core/shape.ts";
 import { specKey } from "../../ts/kernel/spec_key.ts";
 import type { GpuCaps, GpuLowering, Temporary } from "../context.ts";
-import { ceilDiv, collapse, type Walk, workgroupSize } from "../plan.ts";
+import { barriersCost, ceilDiv, collapse, type Walk, workgroupSize } from "../plan.ts";
 import { inspect } from "../scalar/expr.ts";
 import { indexParams } from "../scalar/indices.ts";
 import { shapeParams, viewParams } from "./common.ts";
@@ -145,11 +145,9 @@ interface Grid {
   readonly length: number;
 }
 
-/**
- * Threads that keep a device busy. Subgroups of 4 are those of a CPU, to which every thread, and above all every barrier, is a cost.
- */
+/** Threads that keep a device busy. */
 function enoughThreads(caps: GpuCaps): number {
-  return caps.subgroups !== null && caps.subgroups.max <= 4 ? 1024 : 16384;
+  return barriersCost(caps) ? 1024 : 16384;
 }
 
 function rowGrid(caps: GpuCaps, rows: number, steps: number): Grid {
