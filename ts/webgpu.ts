@@ -32,6 +32,8 @@ export async function init(options: WebGpuOptions = {}): Promise<void> {
   const before = starting;
   const started = (async () => {
     await before.catch(() => undefined);
+    // A device that has just been lost may not have said so yet.
+    if (current !== null && !current.lost) await Promise.race([current.gpu.lost, new Promise((r) => setTimeout(r, 10))]);
     if (current !== null && !current.lost && Object.keys(options).length === 0) return;
     if (factory === null) throw new RuntimeError("webgpu: this build has no WebGPU");
     current = await factory.create(options);

@@ -1,6 +1,6 @@
 /** The WebGPU backend: memory from a pool of GPUBuffers, and the queue. */
 
-import { DeviceLostError, OutOfMemoryError, RuntimeError } from "../../ts/core/errors.ts";
+import { DeviceLostError, OutOfMemoryError } from "../../ts/core/errors.ts";
 import type { Dispatch, GpuBackend, GpuMemory } from "../backend.ts";
 import type { GpuCaps } from "../context.ts";
 import { BlockPool } from "../pool.ts";
@@ -35,8 +35,6 @@ export class WebGpuBackend implements GpuBackend {
   readonly #pool: BlockPool<Block>;
   readonly #most: number;
   #lost: DeviceLostError | null = null;
-  /** An error that nobody asked for, to be thrown at the next use. */
-  #stray: Error | null = null;
 
   constructor(device: GPUDevice, caps: GpuCaps, options: BackendOptions) {
     this.#device = device;
@@ -64,16 +62,11 @@ export class WebGpuBackend implements GpuBackend {
 
   checkUsable(): void {
     if (this.#lost !== null) throw this.#lost;
-    if (this.#stray !== null) {
-      const error = this.#stray;
-      this.#stray = null;
-      throw error;
-    }
   }
 
-  /** An error that belongs to no command of ours that we know of. */
-  report(error: Error): void {
-    this.#stray ??= error;
+  destroy(): void {
+    this.#lose("it was destroyed"); // at once; the device itself tells later
+    this.#device.destroy();
   }
 
   allocate(bytes: number): WebGpuMemory {
@@ -143,14 +136,10 @@ export class WebGpuBackend implements GpuBackend {
   }
 
   #lose(why: string): void {
+    if (this.#lost !== null) return;
     this.#lost = new DeviceLostError(
       `webgpu: the device was lost (${why}); its tensors are gone. Call \`await torch.webgpu.init()\` for a new one, and move the model there again from tensors on the cpu`,
     );
     this.queue.lose(this.#lost);
-  }
-
-  /** An own error for what a use of the device with bad arguments reports. */
-  static stray(error: GPUError): RuntimeError {
-    return new RuntimeError(`webgpu: ${error.message}`);
   }
 }

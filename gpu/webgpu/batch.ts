@@ -66,13 +66,14 @@ export class Batch {
   work = 0;
   /** Bytes to be read back. */
   staged = 0;
-  uniforms = new Uint32Array(FIRST_WORDS);
   /** Bytes of `uniforms` in use. */
   uniformBytes = 0;
 
   constructor(
     /** Rises from batch to batch. */
     readonly serial: number,
+    /** Where uniform blocks are gathered; may be that of a batch which was submitted. */
+    public uniforms: Uint32Array<ArrayBuffer> = new Uint32Array(FIRST_WORDS),
   ) {}
 
   get empty(): boolean {

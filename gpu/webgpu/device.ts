@@ -96,6 +96,6 @@ export class WebGpuDevice extends GpuDevice implements WebGpuDeviceLike {
 
   /** Ends the device at once; its tensors are lost. */
   destroy(): void {
-    this.gpu.destroy();
+    this.#backend.destroy();
   }
 }

@@ -70,9 +70,6 @@ export async function createWebGpuDevice(platform: WebGpuPlatform, options: WebG
     rest: platform.rest ?? null,
     reclaim: () => void made?.memoryStats(),
   });
-  if (options.device === undefined || options.device === null) {
-    device.onuncapturederror = ({ error }) => backend.report(WebGpuBackend.stray(error));
-  }
   const emulated = platform.emulates && info?.isFallbackAdapter === true;
   return (made = new WebGpuDevice(
     backend,

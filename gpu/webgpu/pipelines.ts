@@ -77,7 +77,14 @@ export class Pipelines {
   finishNow(entry: Pipeline): void {
     if (entry.settled) return;
     this.madeSynchronously++;
+    this.#device.pushErrorScope("validation");
     entry.pipeline = this.#device.createComputePipeline(this.#descriptor(entry));
+    this.#device.popErrorScope().then(
+      (error) => {
+        if (error !== null) entry.error = new RuntimeError(couldNot(entry.program, error.message));
+      },
+      () => undefined,
+    );
   }
 
   forgetBindGroups(): void {
@@ -114,7 +121,7 @@ export class Pipelines {
       async (error: unknown) => {
         const why = (await complaint) ?? (error instanceof Error ? error.message : String(error));
         if (entry.pipeline !== null) return;
-        entry.error = new RuntimeError(`webgpu: the kernel ${program.name} could not be compiled: ${why}`);
+        entry.error = new RuntimeError(couldNot(program, why));
       },
     );
     return entry;
@@ -146,3 +153,5 @@ export class Pipelines {
     return layout;
   }
 }
+
+const couldNot = (program: Program, why: string): string => `webgpu: the kernel ${program.name} could not be compiled: ${why}`;

@@ -31,6 +31,7 @@ const MOST_BIND_GROUPS = 8192;
 /** Milliseconds of waiting before the first rest, and of a rest. */
 const LEAST_WAIT = 1;
 const MOST_REST = 1;
+const NONE = new Uint32Array(0);
 
 export interface QueueStats {
   dispatches: number;
@@ -54,6 +55,8 @@ export class Queue {
   readonly #mostGroups: number;
   #uniformAt = 0;
   #open = new Batch(1);
+  /** Memory for uniform blocks that a batch is done with. */
+  #spare: Uint32Array<ArrayBuffer> | null = null;
   /** Closed batches whose pipelines, or whose predecessors' pipelines, are not ready. */
   #waiting: Batch[] = [];
   #waitingCommands = 0;
@@ -160,7 +163,8 @@ export class Queue {
   flush(): void {
     const batch = this.#open;
     if (batch.empty) return;
-    this.#open = new Batch(batch.serial + 1);
+    this.#open = new Batch(batch.serial + 1, this.#spare ?? undefined);
+    this.#spare = null;
     if (this.#lost !== null) return this.#abandon(batch);
     if (this.#waiting.length === 0 && batch.ready) return this.#submit(batch);
     this.#waiting.push(batch);
@@ -247,6 +251,8 @@ export class Queue {
     device.pushErrorScope("out-of-memory");
     for (const { memory, byte, data } of batch.uploads) this.#writeBuffer(memory.block.buffer, byte, data);
     const base = this.#writeUniforms(batch);
+    this.#spare = batch.uniforms;
+    batch.uniforms = NONE;
     const staging = batch.staged > 0 ? this.#readback.take(batch.staged) : null;
     const encoder = device.createCommandEncoder();
     this.#encode(encoder, batch, base, staging);

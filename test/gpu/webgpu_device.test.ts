@@ -119,6 +119,19 @@ describe("order", () => {
     expect(await floats(device, x)).toEqual([1000]);
     expect(device.stats().submits - submits).toBeLessThan(60);
   });
+  it("reads that are asked for together go together, also while commands go on", async () => {
+    const xs = Array.from({ length: 20 }, (_, i) => bufferOf(device, Float32Array.of(i)));
+    await device.synchronize();
+    const { submits } = device.stats();
+    const reads = xs.map((x) => {
+      const read = floats(device, x);
+      affine(context, viewOf(x), viewOf(x), 1, 1, 100, "elementwise");
+      return read;
+    });
+    expect((await Promise.all(reads)).flat()).toEqual(xs.map((_, i) => i));
+    expect(device.stats().submits - submits).toBe(1);
+    expect((await Promise.all(xs.map((x) => floats(device, x)))).flat()).toEqual(xs.map((_, i) => i + 100));
+  });
   it("more groups than one dimension takes", async () => {
     const n = 70_000 * 8;
     const k = new KernelBuilder("number", 8);

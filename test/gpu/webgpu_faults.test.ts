@@ -61,6 +61,19 @@ describe("a device that is lost", () => {
     expect(Number.isFinite(await model.weight.sum().item())).toBe(true);
   });
 
+  it("destroyed behind our back, it is replaced by init", async () => {
+    await torch.webgpu.init();
+    const x = torch.ones(2, { device: "webgpu" }).add(1);
+    await x.data();
+    torch.webgpu.device().destroy();
+    await torch.webgpu.init();
+    await expect(x.data()).rejects.toThrow(torch.DeviceLostError);
+    expect(await torch.ones(2, { device: "webgpu" }).add(2).tolist()).toEqual([3, 3]);
+    torch.webgpu.destroy();
+    await torch.webgpu.init();
+    expect(await torch.ones(1, { device: "webgpu" }).tolist()).toEqual([1]);
+  });
+
   it("ends reads that are on their way, and what was recorded but not sent", async () => {
     const device = await webgpu();
     const x = bufferOf(device, Float32Array.of(1, 2, 3));
