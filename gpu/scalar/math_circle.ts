@@ -93,7 +93,8 @@ function reduce(b: Block, x: V): Reduced {
   // (Small numbers are themselves: their zeros keep the sign.)
   const r = b.var(quarters.eq(0).select(x, near));
   const n = b.var(quarters.convert("i32").bitcast("u32"));
-  b.if(sizeBits(x).ge(FAR_BITS).and(isFinite(x)), () => {
+  // (A loop, since targets that run threads in lockstep may execute branches that none of them takes.)
+  b.for(0, sizeBits(x).ge(FAR_BITS).and(isFinite(x)).convert("u32"), 1, () => {
     const far = reduceFar(b, x);
     r.set(far.r);
     n.set(far.n);
