@@ -26,7 +26,10 @@ const digits = new DigitsPanel(post);
 const text = new TextPanel(post);
 const controls = new Controls({
   train,
-  pause: () => post({ type: "pause" }),
+  pause() {
+    view.status("Pausing …");
+    post({ type: "pause" });
+  },
   resume: () => post({ type: "resume" }),
   stop() {
     setState("stopping", "Stopping …");

@@ -22,9 +22,6 @@ export class RunControl {
   #paused = false;
   #wake: (() => void) | undefined;
 
-  get paused(): boolean {
-    return this.#paused;
-  }
   pause(): void {
     this.#paused = true;
   }
@@ -37,9 +34,10 @@ export class RunControl {
     this.resume();
   }
 
-  /** Awaited between two steps: lets messages in, waits while paused, throws `Stopped` when stopped. */
-  async checkpoint(): Promise<void> {
+  /** Awaited between two steps: lets messages in, waits while paused (having said so), throws `Stopped` when stopped. */
+  async checkpoint(onPause?: () => void): Promise<void> {
     await turn();
+    if (this.#paused && !this.#stopped) onPause?.();
     while (this.#paused && !this.#stopped) await new Promise<void>((resolve) => (this.#wake = resolve));
     if (this.#stopped) throw new Stopped();
   }

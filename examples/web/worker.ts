@@ -63,9 +63,12 @@ function reporting(run: RunControl): JobHooks & { flush(): void } {
       steps.push(step);
       losses.push(loss);
       if (accuracy !== undefined) accuracies.push(accuracy);
-      if (performance.now() - reported >= REPORT_EVERY || run.paused) flush();
+      if (performance.now() - reported >= REPORT_EVERY) flush();
       for (let i = 1; i < WRITE_BETWEEN_STEPS && sampling !== undefined; i++) await turn();
-      await run.checkpoint();
+      await run.checkpoint(() => {
+        flush();
+        post({ type: "paused" });
+      });
       clock.start();
     },
     evaluated(evaluation) {
@@ -144,8 +147,7 @@ async function receive(message: ToWorker): Promise<void> {
     case "train":
       return train(message.settings);
     case "pause":
-      control?.pause();
-      return post({ type: "paused" });
+      return control?.pause();
     case "resume":
       control?.resume();
       return post({ type: "resumed" });

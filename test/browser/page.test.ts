@@ -10,11 +10,8 @@ import { root, serve, useBrowser, type Site, type TestPage } from "./harness.ts"
 
 /** Devices that the page must offer here. */
 const DEVICES = ["cpu", "webgpu"] as const;
-/** Those among them that have all kernels of the GPT: webgpu has no attention yet. */
-const GPT_DEVICES: readonly string[] = ["cpu"];
-for (const device of DEVICES) {
-  if (!GPT_DEVICES.includes(device)) console.warn(`NOT RUN: the page's GPT on ${device}, which lacks attention`);
-}
+/** Milliseconds that a training may take: software adapters on busy machines are slow. */
+const PATIENCE = 240_000;
 
 const browser = useBrowser();
 const built = join(root, "build/page_test");
@@ -35,7 +32,7 @@ afterAll(() => {
 });
 
 const state = (page: Page, name: string): Promise<unknown> =>
-  page.waitForSelector(`body[data-state=${name}]`, { timeout: 60_000 });
+  page.waitForSelector(`body[data-state=${name}]`, { timeout: PATIENCE });
 const textOf = (page: Page, id: string): Promise<string> => page.locator(`#${id}`).innerText();
 const lossOf = async (page: Page): Promise<number> => Number(await textOf(page, "tile-loss"));
 
@@ -57,11 +54,11 @@ async function choose(page: Page, model: "digits" | "gpt", device: string, setti
 /** Waits until the loss, at first given by `first`, has fallen below a share of it. */
 async function lossBelow(page: Page, share: number, first: number): Promise<void> {
   await page.waitForFunction((least) => Number(document.getElementById("tile-loss")!.textContent) < least, first * share, {
-    timeout: 90_000,
+    timeout: PATIENCE,
   });
 }
 async function firstLoss(page: Page): Promise<number> {
-  await page.waitForFunction(() => document.getElementById("tile-loss")!.textContent !== "–", null, { timeout: 60_000 });
+  await page.waitForFunction(() => document.getElementById("tile-loss")!.textContent !== "–", null, { timeout: PATIENCE });
   return lossOf(page);
 }
 
@@ -95,122 +92,134 @@ const painted = (page: Page, chart: string): Promise<number> =>
   });
 
 describe.each(DEVICES)("on %s", (device) => {
-  it("trains on digits until the loss halves, then reads a digit that is drawn", async () => {
-    const { page } = await open();
-    const empty = await painted(page, "loss-chart");
-    await choose(page, "digits", device, { length: 3 });
-    await page.click("#train");
-    const first = await firstLoss(page);
-    expect(first).toBeGreaterThan(2);
-    await lossBelow(page, 0.5, first);
-    await state(page, "idle");
-    expect(await textOf(page, "status")).toBe("Trained");
-    expect(await textOf(page, "where")).toBe("epoch 3 of 3");
-    expect(await page.locator("progress").evaluate((p: HTMLProgressElement) => p.value)).toBe(1);
-    expect(parseFloat(await textOf(page, "tile-accuracy"))).toBeGreaterThan(70);
-    expect(parseFloat(await textOf(page, "tile-speed"))).toBeGreaterThan(0);
-    expect(await textOf(page, "accuracy-readout")).toMatch(/training [\d.]+ %\s*test [\d.]+ %/);
-    expect(await painted(page, "loss-chart")).toBeGreaterThan(empty);
-
-    await write(page, [circle]);
-    const shares = await probabilities(page);
-    expect(shares.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 1);
-    await page.waitForFunction(() => document.getElementById("guess")!.textContent === "0");
-
-    await page.click("#clear");
-    expect(await textOf(page, "guess")).toBe("–");
-    await page.click("#example");
-    await probabilities(page);
-    expect(await textOf(page, "truth")).toMatch(/^it is a \d$/);
-  }, 180_000);
-
-  it.runIf(GPT_DEVICES.includes(device))(
-    "trains the GPT a little and streams text from it, also while it learns",
+  it(
+    "trains on digits until the loss halves, then reads a digit that is drawn",
     async () => {
       const { page } = await open();
-      await choose(page, "gpt", device, { length: 40, "batch-size": 8 });
-      await page.fill("#sample-length", "60");
+      const empty = await painted(page, "loss-chart");
+      await choose(page, "digits", device, { length: 4 });
       await page.click("#train");
       const first = await firstLoss(page);
-      await page.click("#write");
-      await page.waitForFunction(() => document.getElementById("text")!.textContent!.length > "interface ".length + 2);
+      expect(first).toBeGreaterThan(2);
+      await lossBelow(page, 0.5, first);
       await state(page, "idle");
-      expect(await lossOf(page)).toBeLessThan(first * 0.85);
-      expect(parseFloat(await textOf(page, "tile-accuracy"))).toBeGreaterThan(10);
-      await page.waitForFunction(() => document.getElementById("write")!.textContent === "Write");
+      expect(await textOf(page, "status")).toBe("Trained");
+      expect(await textOf(page, "where")).toBe("epoch 4 of 4");
+      expect(await page.locator("progress").evaluate((p: HTMLProgressElement) => p.value)).toBe(1);
+      expect(parseFloat(await textOf(page, "tile-accuracy"))).toBeGreaterThan(70);
+      expect(parseFloat(await textOf(page, "tile-speed"))).toBeGreaterThan(0);
+      expect(await textOf(page, "accuracy-readout")).toMatch(/training [\d.]+ %\s*test [\d.]+ %/);
+      expect(await painted(page, "loss-chart")).toBeGreaterThan(empty);
 
-      await page.fill("#prompt", "declare var ");
-      await page.click("#write");
-      await page.waitForFunction(() => /^60 characters/.test(document.getElementById("sample-status")!.textContent!));
-      const text = (await page.locator("#text").textContent())!;
-      expect(text).toHaveLength("declare var ".length + 60);
-      expect(text.startsWith("declare var ")).toBe(true);
+      await write(page, [circle]);
+      const shares = await probabilities(page);
+      expect(shares.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 1);
+      await page.waitForFunction(() => document.getElementById("guess")!.textContent === "0");
+
+      await page.click("#clear");
+      expect(await textOf(page, "guess")).toBe("–");
+      await page.click("#example");
+      await probabilities(page);
+      expect(await textOf(page, "truth")).toMatch(/^it is a \d$/);
     },
-    180_000,
+    2 * PATIENCE,
   );
 
-  it("pauses, goes on, stops, and shows each model's own run", async () => {
+  it("trains the GPT a little and streams text from it, also while it learns", async () => {
     const { page } = await open();
-    await choose(page, "digits", device, { length: 50 });
+    await choose(page, "gpt", device, { length: 24, "batch-size": 4 });
+    await page.fill("#sample-length", "60");
     await page.click("#train");
-    await firstLoss(page);
-    await page.click("#train"); // it says Pause now
-    await state(page, "paused");
-    expect(await page.locator("#train").innerText()).toBe("Resume");
-    expect(await page.locator("#length").isDisabled()).toBe(true);
-    const progress = (): Promise<number> => page.locator("progress").evaluate((p: HTMLProgressElement) => p.value);
-    const before = await progress();
-    await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
-    expect(await progress()).toBe(before);
-    await page.click("#train");
-    await page.waitForFunction((value) => document.querySelector("progress")!.value > value, before);
-    await page.click("#stop");
+    const first = await firstLoss(page);
+    await page.click("#write");
+    await page.waitForFunction(() => document.getElementById("text")!.textContent!.length > "interface ".length + 2, null, {
+      timeout: PATIENCE,
+    });
     await state(page, "idle");
-    expect(await textOf(page, "status")).toBe("Stopped");
-    const loss = await textOf(page, "tile-loss");
-    await page.locator("label:has(input[value=gpt])").click();
-    expect(await textOf(page, "tile-loss")).toBe("–");
-    expect(await page.locator("#length-label").innerText()).toBe("Steps");
-    await page.locator("label:has(input[value=digits])").click();
-    expect(await textOf(page, "tile-loss")).toBe(loss);
-    expect(await page.inputValue("#length")).toBe("50");
-  }, 120_000);
+    expect(await lossOf(page)).toBeLessThan(first * 0.85);
+    expect(parseFloat(await textOf(page, "tile-accuracy"))).toBeGreaterThan(10);
+    await page.waitForFunction(() => document.getElementById("write")!.textContent === "Write", null, { timeout: PATIENCE });
+
+    await page.fill("#prompt", "declare var ");
+    await page.click("#write");
+    await page.waitForFunction(() => /^60 characters/.test(document.getElementById("sample-status")!.textContent!), null, {
+      timeout: PATIENCE,
+    });
+    const text = (await page.locator("#text").textContent())!;
+    expect(text).toHaveLength("declare var ".length + 60);
+    expect(text.startsWith("declare var ")).toBe(true);
+  }, 180_000);
+
+  it(
+    "pauses, goes on, stops, and shows each model's own run",
+    async () => {
+      const { page } = await open();
+      await choose(page, "digits", device, { length: 50 });
+      await page.click("#train");
+      await firstLoss(page);
+      await page.click("#train"); // it says Pause now
+      await state(page, "paused");
+      expect(await page.locator("#train").innerText()).toBe("Resume");
+      expect(await page.locator("#length").isDisabled()).toBe(true);
+      const progress = (): Promise<number> => page.locator("progress").evaluate((p: HTMLProgressElement) => p.value);
+      const before = await progress();
+      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 300)));
+      expect(await progress()).toBe(before);
+      await page.click("#train");
+      await page.waitForFunction((value) => document.querySelector("progress")!.value > value, before);
+      await page.click("#stop");
+      await state(page, "idle");
+      expect(await textOf(page, "status")).toBe("Stopped");
+      const loss = await textOf(page, "tile-loss");
+      await page.locator("label:has(input[value=gpt])").click();
+      expect(await textOf(page, "tile-loss")).toBe("–");
+      expect(await page.locator("#length-label").innerText()).toBe("Steps");
+      await page.locator("label:has(input[value=digits])").click();
+      expect(await textOf(page, "tile-loss")).toBe(loss);
+      expect(await page.inputValue("#length")).toBe("50");
+    },
+    2 * PATIENCE,
+  );
 });
 
-it("says when the GPU is lost in mid-training, and goes on on either device", async () => {
-  const test = await browser.open({ site: sites.isolated });
-  const { page } = test;
-  // So that the test gets at the device.
-  const tap = `const request = globalThis.GPUAdapter.prototype.requestDevice;
+it(
+  "says when the GPU is lost in mid-training, and goes on on either device",
+  async () => {
+    const test = await browser.open({ site: sites.isolated });
+    const { page } = test;
+    // So that the test gets at the device.
+    const tap = `const request = globalThis.GPUAdapter.prototype.requestDevice;
     globalThis.GPUAdapter.prototype.requestDevice = async function (...args) {
       return (globalThis.testDevice = await request.apply(this, args));
     };`;
-  await page.route("**/assets/worker-*.js", async (route) => {
-    const response = await route.fetch();
-    await route.fulfill({ response, body: `${tap}\n${await response.text()}` });
-  });
-  await page.goto(`${sites.isolated.origin}/index.html`);
-  await state(page, "idle");
-  const lose = async (): Promise<void> => {
-    await choose(page, "digits", "webgpu", { length: 20 });
-    await page.click("#train");
-    await firstLoss(page);
-    for (const worker of page.workers()) {
-      await worker.evaluate(() => (globalThis as { testDevice?: GPUDevice }).testDevice?.destroy());
-    }
-    await page.locator("#banner").waitFor();
-    expect([await textOf(page, "banner-title"), await textOf(page, "banner-text")]).toEqual([
-      "The device was lost",
-      expect.stringContaining("lost"),
-    ]);
+    await page.route("**/assets/worker-*.js", async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: `${tap}\n${await response.text()}` });
+    });
+    await page.goto(`${sites.isolated.origin}/index.html`);
     await state(page, "idle");
-  };
-  await lose();
-  await lose(); // a new device was made for the second training
-  await page.click("#banner-action");
-  await page.waitForFunction(() => document.getElementById("status")!.textContent === "Training on CPU");
-  await page.waitForFunction(() => document.querySelector("progress")!.value > 0.02);
-}, 120_000);
+    const lose = async (): Promise<void> => {
+      await choose(page, "digits", "webgpu", { length: 20 });
+      await page.click("#train");
+      await firstLoss(page);
+      for (const worker of page.workers()) {
+        await worker.evaluate(() => (globalThis as { testDevice?: GPUDevice }).testDevice?.destroy());
+      }
+      await page.locator("#banner").waitFor({ timeout: PATIENCE });
+      expect([await textOf(page, "banner-title"), await textOf(page, "banner-text")]).toEqual([
+        "The device was lost",
+        expect.stringContaining("lost"),
+      ]);
+      await state(page, "idle");
+    };
+    await lose();
+    await lose(); // a new device was made for the second training
+    await page.click("#banner-action");
+    await page.waitForFunction(() => document.getElementById("status")!.textContent === "Training on CPU");
+    await page.waitForFunction(() => document.querySelector("progress")!.value > 0.02);
+  },
+  2 * PATIENCE,
+);
 
 it("says that the page is isolated, and uses threads", async () => {
   const { page, test } = await open();
@@ -271,7 +280,7 @@ it("shows what went wrong, and goes on", async () => {
       throw new Error("the worker broke");
     }, 0);
   });
-  await page.locator("#banner").waitFor();
+  await page.locator("#banner").waitFor({ timeout: PATIENCE });
   expect(await textOf(page, "banner-text")).toContain("the worker broke");
   await page.click("#banner-action");
   await state(page, "idle");
@@ -283,7 +292,7 @@ it("says when the library cannot be loaded", async () => {
   const test = await browser.open({ site: sites.isolated });
   await test.page.route("**/*.wasm", (route) => route.fulfill({ status: 404, body: "gone" }));
   await test.page.goto(`${sites.isolated.origin}/index.html`);
-  await test.page.locator("#banner").waitFor();
+  await test.page.locator("#banner").waitFor({ timeout: PATIENCE });
   expect(await textOf(test.page, "banner-text")).toContain("wasm");
   await test.page.unroute("**/*.wasm");
   await test.page.click("#banner-action");
@@ -311,7 +320,7 @@ describe("without a WebGPU adapter", () => {
       radio.checked = true;
     });
     await page.click("#train");
-    await page.locator("#banner").waitFor();
+    await page.locator("#banner").waitFor({ timeout: PATIENCE });
     expect(await textOf(page, "banner-title")).toBe("The device is not available");
     expect(await textOf(page, "banner-text")).toContain("webgpu");
     expect(await textOf(page, "banner-action")).toBe("Train on the CPU instead");
