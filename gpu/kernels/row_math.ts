@@ -2,13 +2,18 @@
 
 import type { V } from "../builder.ts";
 import { INF_BITS, isFinite } from "../scalar/basics.ts";
-import { expNormal } from "../scalar/math_exp.ts";
 import { emitOp } from "../scalar/table.ts";
+
+const LOG2E = 1.44269504;
+const MINUS_INF_BITS = 0xff800000;
 
 /** e^x for x <= 0 up to rounding; anything else that is finite gives something finite, Inf and NaN do not. -Inf gives 0. */
 export function expNonPositive(x: V): V {
   if (x.scalar !== "f32") return emitOp(x.block, "exp", x.scalar, [x], "float64");
-  return x.lt(-87).select(x.block.f32(0), expNormal(x));
+  const y = x.lt(-87).select(x.block.f32(0), x.block.op("exp2_fast", x.mul(LOG2E)));
+  // The target's own function may make anything of NaN and Inf.
+  const word = x.bitcast("u32");
+  return word.and(0x7fffffff).ge(INF_BITS).and(word.ne(MINUS_INF_BITS)).select(x, y);
 }
 
 export function logOf(x: V): V {
@@ -22,5 +27,3 @@ export function overUnlessFinite(total: V): V {
   if (total.scalar !== "f32") return total.gt(0).and(total.lt(Infinity)).select(total, nan);
   return isFinite(total).and(total.bitcast("u32").ne(0)).select(total, nan);
 }
-
-export { INF_BITS };

@@ -26,6 +26,8 @@ const MOST_HELD = 16;
 /** Longest row that one thread works on alone, where threads of a subgroup are few and cheap. */
 const LONGEST_ALONE = 8192;
 const SHORT = 64;
+/** Places per round of a thread that works alone. */
+const UNROLLED = 4;
 
 /**
  * @param n Elements of a row.
@@ -116,7 +118,14 @@ export class RowTeam {
 
   /** Visits the places of the row, in loads. */
   each(body: (at: V) => void): void {
-    this.k.for(this.member, this.count, this.size, body);
+    const { k } = this;
+    if (this.plan.team === "thread") {
+      const whole = this.count.div(UNROLLED).mul(UNROLLED);
+      k.for(0, whole, UNROLLED, (at) => {
+        for (let i = 0; i < UNROLLED; i++) body(at.add(i));
+      });
+      k.for(whole, this.count, 1, body);
+    } else k.for(this.member, this.count, this.size, body);
   }
 
   /**
