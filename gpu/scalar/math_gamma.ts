@@ -308,7 +308,9 @@ function incompleteGamma(name: string, upper: boolean): ReturnType<typeof func> 
     });
     const [zeroA, zeroX] = [isZero(a!), isZero(x!)];
     const [farA, farX] = [sizeBits(a!).eq(INF_BITS), sizeBits(x!).eq(INF_BITS)];
-    const invalid = a!.isNan().or(x!.isNan()).or(a!.lt(0)).or(x!.lt(0)).or(zeroA.and(zeroX)).or(farA.and(farX));
+    // An infinite argument decides, even beside a NaN.
+    const missing = a!.isNan().and(farX.not()).or(x!.isNan().and(farA.not()));
+    const invalid = missing.or(a!.lt(0)).or(x!.lt(0)).or(zeroA.and(zeroX)).or(farA.and(farX));
     return unless(b, result.get(), [zeroA.or(farX), atInfinity], [zeroX.or(farA), atZero], [invalid, NAN_BITS]);
   });
 }

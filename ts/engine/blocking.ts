@@ -26,6 +26,11 @@ export function onReplay(save: () => () => void): void {
   replayed.push(save);
 }
 
+/** @internal Whether values of a device can be read right now: always where reading is synchronous, else within `blocking`. */
+export function readable(device: Device): boolean {
+  return device.caps.readSync || current !== null;
+}
+
 /** @internal The bytes, now; `what` is the op that wants them. */
 export function readNow(what: string, device: Device, buffer: Buffer, byteOffset: number, nbytes: number): Uint8Array {
   if (device.readSync !== undefined) return device.readSync(buffer, byteOffset, nbytes);

@@ -7,7 +7,7 @@ import { is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
-import { onReplay } from "../engine/blocking.ts";
+import { onReplay, readable } from "../engine/blocking.ts";
 import { checkWritable, updateInPlace } from "../engine/inplace.ts";
 import { empty, run } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
@@ -363,7 +363,7 @@ export const multinomial: MultinomialOp = defineOp("multinomial", "input, num_sa
         `multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement (${num_samples} of ${n})`,
       );
     }
-    if (input.device.caps.readSync) checkProbabilities(input, replacement && num_samples > 1);
+    if (readable(input.device)) checkProbabilities(input, replacement && num_samples > 1);
     if (!replacement || num_samples === 1) {
       // The greatest of p / Exp(1) is distributed as p; the greatest few are a draw without replacement.
       const noise = draw("exponential", input.shape, input.dtype, input.device, 1, 0, generator);

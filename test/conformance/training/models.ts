@@ -59,7 +59,8 @@ const BUILT = [5e-6, 5e-6] as const;
 export async function runModel(env: Env, c: ModelCase): Promise<void> {
   const { session, tensors } = env;
   const model = build(env, c);
-  await part("initial state", () => expectState(env, model, c.state_dict, { tolerance: BUILT }));
+  // Initialisers drew from the device's own stream there.
+  if (session.device === "cpu") await part("initial state", () => expectState(env, model, c.state_dict, { tolerance: BUILT }));
   loadState(env, model, c.state_dict);
   send(model, "train");
   const inputs = decoder(env).values(c.inputs);

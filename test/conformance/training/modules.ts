@@ -26,7 +26,9 @@ export async function runModule(env: Env, c: ModuleCase): Promise<void> {
   loadState(env, module, c.state_dict);
   send(module, c.mode);
   const inputs = decoder(env);
-  const result = await forward(module, inputs.values(c.inputs), inputs.record(c.call));
+  const args = inputs.values(c.inputs);
+  const kwargs = inputs.record(c.call);
+  const result = await session.blocking(() => forward(module, args, kwargs));
   await expectValue(session, result, c.output, tensors, c);
   if (c.grads !== undefined) {
     const leaves = new Map([...inputs.leaves(), ...parametersOf(module)]);

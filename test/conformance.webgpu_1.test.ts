@@ -1,0 +1,5 @@
+/** Operations on webgpu (Dawn) against PyTorch's: the same list as on the cpu, half of it. */
+
+import { testKnown } from "./conformance/golden.ts";
+
+await testKnown("ops", "webgpu", [1, 2]);
