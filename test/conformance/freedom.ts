@@ -105,11 +105,14 @@ function checkIndices(pairs: readonly Pair[], source: Stored, dim: number): Pair
   const d = source.shape.length === 0 ? 0 : dim < 0 ? dim + source.shape.length : dim;
   const length = source.shape[d] ?? 1;
   const inner = elements(source.shape.slice(d + 1));
+  // Several results along the dimension, as of topk.
+  const { shape } = indices.want;
+  const each = inner * (shape.length === source.shape.length ? (shape[d] ?? 1) : 1);
   const data = indices.got.data.slice() as Numbers;
   for (let i = 0; i < data.length; i++) {
     const index = Number(data[i]);
     if (index < 0 || index >= length) continue;
-    const at = Math.floor(i / inner) * length * inner + index * inner + (i % inner);
+    const at = Math.floor(i / each) * length * inner + index * inner + (i % inner);
     if (Object.is(Number(source.data[at]), Number(values.want.data[i]))) data[i] = indices.want.data[i];
   }
   return [values, { ...indices, got: { ...indices.got, data } }, ...rest];
