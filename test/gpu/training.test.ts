@@ -15,20 +15,20 @@ function distance(a: readonly number[], b: readonly number[]): number {
   return Math.max(...a.map((x, i) => Math.abs(x - b[i]!) / Math.abs(b[i]!)));
 }
 
-it("digits: 50 losses within 1e-3 of the cpu's", async () => {
+it("digits: 50 losses within 1e-3 of the cpu's", { timeout: 600_000 }, async () => {
   const reference = await digits("cpu", csv, 50);
   expect(reference).toHaveLength(50);
   expect(reference.at(-1)!).toBeLessThan(reference[0]! / 2);
   expect(distance(await digits("webgpu", csv, 50), reference)).toBeLessThan(1e-3);
 });
 
-it("the GPT: 50 losses within 1e-3 of the cpu's", async () => {
+it("the GPT: 50 losses within 1e-3 of the cpu's", { timeout: 600_000 }, async () => {
   const reference = await gpt("cpu", text, 50, 4);
   expect(reference.at(-1)!).toBeLessThan(reference[0]! * 0.9);
   expect(distance(await gpt("webgpu", text, 50, 4), reference)).toBeLessThan(1e-3);
 });
 
-it("memory stays flat over 1,000 steps with nothing but losses awaited", async () => {
+it("memory stays flat over 1,000 steps with nothing but losses awaited", { timeout: 600_000 }, async () => {
   const reserved = await memory("webgpu", 1000, 100);
   expect(Math.max(...reserved.slice(3))).toBeLessThanOrEqual(Math.max(...reserved.slice(0, 3)) * 1.1);
 });
