@@ -63,23 +63,29 @@ const LOAD = 8;
 const MADD = 0.7;
 const ROUND = 25;
 
+/** Lanes that go the same way on narrow machines: threads beyond the edge of a tile cost as much as others. */
+const LANES = 4;
+
 /** Register tiles straight from memory, with the least work where tiles overhang. */
 function planDirect(caps: GpuCaps, shape: GemmShape, groups: number): GemmPlan {
   const { batch, k } = shape;
-  const threads = workgroupSize(caps, isNarrow(caps) ? 32 : 64);
+  const sizes = isNarrow(caps) ? [32, 16, 8, 4] : [workgroupSize(caps, 64)];
+  const counts = [8, 6, 4, 3, 2, 1];
   let best: GemmPlan | null = null;
   let least = Infinity;
-  for (const across of [4, 8, 16, 32, 2, 1]) {
-    for (const rows of [8, 4, 2, 1]) {
-      for (const columns of [8, 4, 2, 1]) {
-        const depth = rows * columns <= 16 && k % 4 === 0 ? 4 : 1;
-        const plan: GemmPlan = { form: "direct", across, threads, rows, columns, depth, splits: 1 };
-        const count = groupsOf(plan, shape) * batch;
-        const step = (rows + columns) * LOAD + rows * columns * MADD + ROUND / depth;
-        // Too few workgroups leave processors idle, unless k can be split.
-        const parallel = Math.min(1, (count * Math.max(1, Math.floor(k / 64))) / groups);
-        const cost = (count * step) / parallel;
-        if (cost < least) [best, least] = [plan, cost];
+  for (const threads of sizes) {
+    for (let across = Math.min(threads, 8); across >= 1; across = across === 1 ? 0 : across / 2) {
+      for (const rows of counts) {
+        for (const columns of counts) {
+          const depth = rows * columns <= 16 && k % 4 === 0 ? 4 : 1;
+          const plan: GemmPlan = { form: "direct", across, threads, rows, columns, depth, splits: 1 };
+          const count = groupsOf(plan, shape) * batch;
+          const step = (rows + columns) * LOAD + rows * columns * MADD + ROUND / depth;
+          // Too few workgroups leave processors idle, unless k can be split.
+          const parallel = Math.min(1, (count * Math.max(1, Math.floor(k / 64))) / groups);
+          const cost = (count * Math.ceil(threads / LANES) * step) / parallel;
+          if (cost < least) [best, least] = [plan, cost];
+        }
       }
     }
   }
