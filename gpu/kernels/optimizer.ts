@@ -14,11 +14,11 @@ import type { Program } from "../ir.ts";
 import { ceilDiv, workgroupSize } from "../plan.ts";
 import { roundTo } from "../scalar/convert.ts";
 
-const THREADS = 256;
+const THREADS = 128;
 /** Elements of one thread, a workgroup's threads apart. */
-const PER_THREAD = 4;
-/** Parameters of one launch at most: each is a few uniform words. */
-const MOST_SLOTS = 31;
+const PER_THREAD = 16;
+/** Parameters of one launch at most: each has code of its own. */
+const MOST_SLOTS = 15;
 
 /** A parameter: its gradient, then itself and its state. */
 interface Slot {
@@ -137,48 +137,27 @@ function stepProgram(variant: Variant, context: GpuContext): Program {
   const gradients = names.map((i) => k.input(`gradient${i}`, elem));
   const u32 = (name: string): V => k.param(name, "u32");
 
-  // Which parameter this workgroup works on, the same for all of its threads.
-  const slot = k.var(k.u32(0));
-  const begin = k.var(k.u32(0));
-  for (const i of names.slice(0, -1)) {
-    k.if(k.group.ge(u32(`end${i}`)), () => {
-      slot.set(i + 1);
-      begin.set(u32(`end${i}`));
-    });
-  }
-  const which = slot.get();
-  const ofSlot = (name: (i: number) => string): V =>
-    names.slice(1).reduce((v, i) => which.eq(i).select(u32(name(i)), v), u32(name(0)));
-  const size = ofSlot((i) => `size${i}`);
-  const start = k.group.sub(begin.get()).mul(k.workgroup * PER_THREAD).add(k.thread); // prettier-ignore
-
-  const elements = (body: (index: V) => void): void => {
-    k.for(0, PER_THREAD, 1, (n) => {
-      const index = start.add(n.mul(k.workgroup));
-      k.if(index.lt(size), () => body(index));
+  /** Finds the parameter that this workgroup works on, from..to - 1, and steps its elements. */
+  const branch = (from: number, to: number): void => {
+    if (to - from > 1) {
+      const middle = (from + to) >> 1;
+      k.if(
+        k.group.lt(u32(`end${middle - 1}`)),
+        () => branch(from, middle),
+        () => branch(middle, to),
+      );
+      return;
+    }
+    const before = from === 0 ? k.group : k.group.sub(u32(`end${from - 1}`));
+    const first = before.mul(k.workgroup * PER_THREAD).add(k.thread);
+    const end = u32(`size${from}`).min(first.add(k.workgroup * PER_THREAD));
+    k.for(first, end, k.workgroup, (index) => {
+      const g = gradients[from]!.load(index.add(u32(`gradient${from}_offset`)));
+      const places = own[from]!.map((buffer, j) => ({ buffer, at: index.add(u32(`own${from}_${j}_offset`)) }));
+      update(k, variant, g, places);
     });
   };
-  if (packed) {
-    const offsets = Array.from({ length: each }, (_, j) => ofSlot((i) => `own${i}_${j}_offset`));
-    elements((index) => {
-      const g = k.var(k.const(0, dtype === float64 ? "f64" : "f32"));
-      for (const i of names) {
-        k.if(which.eq(i), () => g.set(gradients[i]!.load(index.add(u32(`gradient${i}_offset`)))));
-      }
-      const places = offsets.map((o, j) => ({ buffer: own[0]![j]!, at: o.add(index) }));
-      update(k, variant, g.get(), places);
-    });
-  } else {
-    for (const i of names) {
-      k.if(which.eq(i), () => {
-        elements((index) => {
-          const g = gradients[i]!.load(index.add(u32(`gradient${i}_offset`)));
-          const places = own[i]!.map((buffer, j) => ({ buffer, at: index.add(u32(`own${i}_${j}_offset`)) }));
-          update(k, variant, g, places);
-        });
-      });
-    }
-  }
+  branch(0, slots);
   return k.build();
 }
 
