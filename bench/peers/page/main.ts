@@ -62,17 +62,22 @@ const makers: Readonly<Record<string, (options: Options) => Promise<Library>>> =
 };
 
 function difference({ losses }: Case, values: ArrayLike<number>, reference: ArrayLike<number>): number {
-  if (values.length !== reference.length) return Infinity;
+  // A library that is too slow for all rounds has fewer losses.
+  const length = losses ? Math.min(values.length, reference.length) : reference.length;
+  if (values.length !== length || length === 0) return Infinity;
   let scale = 0;
-  for (let i = 0; i < reference.length; i++) scale = Math.max(scale, Math.abs(reference[i]!));
+  for (let i = 0; i < length; i++) scale = Math.max(scale, Math.abs(reference[i]!));
   let worst = 0;
-  for (let i = 0; i < reference.length; i++) {
+  for (let i = 0; i < length; i++) {
     const d = Math.abs(values[i]! - reference[i]!) / (losses ? Math.abs(reference[i]!) : scale);
     // Not a number is further away than anything.
     if (!(d <= worst)) worst = d;
   }
   return Number.isNaN(worst) ? Infinity : worst;
 }
+
+/** Milliseconds after which a library has no further rounds of a workload. */
+const PATIENCE = 45_000;
 
 /** Milliseconds per run. */
 async function sample(runner: Runner, calls: number): Promise<number> {
@@ -100,6 +105,7 @@ async function measure(c: Case, contestants: readonly Contestant[], options: Opt
     runner: null as Runner | null,
     first: NaN,
     samples: [] as number[],
+    spent: 0,
     dispatches: 0,
     submits: 0,
     error: undefined as string | undefined,
@@ -119,11 +125,11 @@ async function measure(c: Case, contestants: readonly Contestant[], options: Opt
   for (const s of states) {
     await attempt(s, async (runner) => {
       // Inputs are uploaded before the clock starts.
-      s.first = await sample(runner, 1);
+      s.spent = s.first = await sample(runner, 1);
     });
     await attempt(s, async (runner) => {
       s.counts.dispatches = s.counts.submits = 0;
-      await sample(runner, 1);
+      s.spent += await sample(runner, 1);
       ({ dispatches: s.dispatches, submits: s.submits } = s.counts);
     });
   }
@@ -131,7 +137,12 @@ async function measure(c: Case, contestants: readonly Contestant[], options: Opt
     // Whoever follows a given library differs from round to round.
     for (let i = 0; i < states.length; i++) {
       const s = states[(i + r) % states.length]!;
-      await attempt(s, async (runner) => void s.samples.push(await sample(runner, c.calls)));
+      if (s.samples.length > 0 && s.spent > PATIENCE) continue;
+      await attempt(s, async (runner) => {
+        const ms = await sample(runner, c.calls);
+        s.samples.push(ms);
+        s.spent += ms * c.calls;
+      });
     }
   }
   const reference = await referenceValues(c, 2 + rounds * c.calls);
