@@ -201,6 +201,10 @@ it(
     const lose = async (): Promise<void> => {
       await choose(page, "digits", "webgpu", { length: 20 });
       await page.click("#train");
+      // Until then the page shows the run before.
+      await page.waitForFunction(() => document.getElementById("status")!.textContent === "Training on WebGPU", null, {
+        timeout: PATIENCE,
+      });
       await firstLoss(page);
       for (const worker of page.workers()) {
         await worker.evaluate(() => (globalThis as { testDevice?: GPUDevice }).testDevice?.destroy());
