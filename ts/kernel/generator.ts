@@ -58,6 +58,26 @@ export function saveState(generator: GeneratorState): Uint8Array {
   return bytes;
 }
 
+const PHILOX_BYTES = 16;
+
+/** The state of a GPU's generator, as PyTorch keeps CUDA's: its seed and its offset. */
+export function savePhilox({ seed, offset }: GeneratorState): Uint8Array {
+  const bytes = new Uint8Array(PHILOX_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, seed, true);
+  view.setBigUint64(8, BigInt(offset), true);
+  return bytes;
+}
+
+export function loadPhilox(generator: GeneratorState, bytes: Uint8Array): void {
+  if (bytes.length !== PHILOX_BYTES) {
+    throw new RuntimeError(`set_state: expected the ${PHILOX_BYTES} bytes of a GPU generator's state, got ${bytes.length}`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  generator.seed = view.getBigUint64(0, true);
+  generator.offset = Number(view.getBigUint64(8, true));
+}
+
 /** Restores what `saveState`, or PyTorch, saved. */
 export function loadState(generator: GeneratorState, bytes: Uint8Array): void {
   if (bytes.length !== BYTES) {

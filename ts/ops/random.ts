@@ -11,7 +11,7 @@ import { onReplay, readable } from "../engine/blocking.ts";
 import { checkWritable, updateInPlace } from "../engine/inplace.ts";
 import { empty, run } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
-import { copyState, loadState, makeGenerator, reseed, saveState } from "../kernel/generator.ts";
+import { copyState, loadPhilox, loadState, makeGenerator, reseed, savePhilox, saveState } from "../kernel/generator.ts";
 import type { GeneratorState, RandomSpec } from "../kernel/spec.ts";
 import { checkSize, finish, fromBytes, place, type TensorOptions } from "./creation.ts";
 import { get_default_device } from "./devices.ts";
@@ -29,6 +29,10 @@ export class Generator {
   readonly _state: GeneratorState = makeGenerator(DEFAULT_SEED);
 
   constructor(readonly device: Device | string = "cpu") {}
+  get #onGpu(): boolean {
+    const { device } = this;
+    return (typeof device === "string" ? device.split(":")[0] : device.type) !== "cpu";
+  }
 
   /** Starts the stream anew. */
   manual_seed(seed: number | bigint): this {
@@ -46,12 +50,13 @@ export class Generator {
     return this._state.seed;
   }
   get_state(): Tensor {
-    const bytes = saveState(this._state);
+    const bytes = this.#onGpu ? savePhilox(this._state) : saveState(this._state);
     return fromBytes(bytes, [bytes.length], uint8, place("cpu"));
   }
   set_state(state: Tensor): this {
     if (state.dtype !== uint8) throw new RuntimeError(`set_state: expected a torch.uint8 tensor, got ${state.dtype}`);
-    loadState(this._state, state.data_sync() as Uint8Array);
+    const load = this.#onGpu ? loadPhilox : loadState;
+    load(this._state, state.data_sync() as Uint8Array);
     return this;
   }
 }
