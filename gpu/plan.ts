@@ -59,16 +59,9 @@ export function gridGroups(n: number, workgroup: number, most = 65535): number {
 }
 
 /**
- * Whether threads run in small groups, as those of adapters that are CPUs do: there a thread of its own for each piece of work, with long
- * loops, beats threads that meet at barriers.
+ * Whether threads are lanes of a CPU, whose subgroups are 4 wide: every thread, and above all every barrier, is a cost there, and workgroup
+ * memory no gain. A thread of its own for each piece of work, with long loops, beats threads that meet.
  */
 export function isNarrow({ subgroups }: GpuCaps): boolean {
-  return subgroups !== null && subgroups.max <= 8;
-}
-
-/**
- * Subgroups of 4 are those of a CPU, to which every thread, and above all every barrier, is a cost: workgroup memory is then no gain.
- */
-export function barriersCost(caps: GpuCaps): boolean {
-  return caps.subgroups !== null && caps.subgroups.max <= 4;
+  return subgroups !== null && subgroups.max <= 4;
 }

@@ -1,7 +1,7 @@
 /** How products are cut up: tiles, work per thread, parts of k, from shapes and caps. Matmul and the convolutions share it. */
 
 import type { GpuCaps } from "./context.ts";
-import { ceilDiv, workgroupSize } from "./plan.ts";
+import { ceilDiv, isNarrow, workgroupSize } from "./plan.ts";
 
 /**
  * direct: every thread keeps rows x columns sums in registers and reads both operands from memory at each step.
@@ -27,11 +27,6 @@ export interface GemmShape {
   readonly m: number;
   readonly n: number;
   readonly k: number;
-}
-
-/** Whether threads are lanes of a CPU: workgroup memory gains nothing there and barriers are dear. */
-export function isNarrow(caps: GpuCaps): boolean {
-  return caps.subgroups !== null && caps.subgroups.max <= 4;
 }
 
 export function tileOf(plan: GemmPlan): { readonly m: number; readonly n: number } {

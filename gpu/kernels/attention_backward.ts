@@ -8,8 +8,7 @@ import type { AttentionParams, AttentionSpec } from "../../ts/kernel/spec.ts";
 import { type BufferVar, KernelBuilder, type V } from "../builder.ts";
 import type { Bindable, GpuContext, Temporary } from "../context.ts";
 import type { Elem } from "../ir.ts";
-import { ceilDiv } from "../plan.ts";
-import { isNarrow } from "../plan_matmul.ts";
+import { ceilDiv, isNarrow } from "../plan.ts";
 import { roundTo } from "../scalar/convert.ts";
 import {
   blockRows,

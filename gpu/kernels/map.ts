@@ -12,7 +12,7 @@ import type { MapSpec } from "../../ts/kernel/spec.ts";
 import { type BufferVar, KernelBuilder, type V } from "../builder.ts";
 import type { GpuCaps, GpuContext, GpuLowering } from "../context.ts";
 import type { Lanes, Program } from "../ir.ts";
-import { barriersCost, ceilDiv, collapse, workgroupSize, type Walk } from "../plan.ts";
+import { isNarrow, ceilDiv, collapse, workgroupSize, type Walk } from "../plan.ts";
 import { ExprBuilder, type ExprInfo, inspect } from "../scalar/expr.ts";
 import { indexOf, indexParams } from "../scalar/indices.ts";
 import { addressOf, coordinatesOf, declareShape, declareView, shapeParams, type StridedView, viewParams } from "./common.ts";
@@ -142,7 +142,7 @@ function planMap(views: readonly View[], outputs: number, info: ExprInfo, caps: 
       const access = views.map((_, j): Access => (tiledAll[j]! || (step(j) === 1 && multiples(j, inner)) ? "dense" : "any"));
       return { walk, mode: "blocks", access, across, tiled: tiledAll };
     }
-    if (barriersCost(caps)) return any;
+    if (isNarrow(caps)) return any;
     let room = Math.floor(caps.maxWorkgroupStorage / (TILE * (TILE + 1) * 8));
     const tiled = tiledAll.map((t) => t && room-- > 0);
     if (tiled.some(Boolean)) return { ...any, mode: "tiled", across, tiled };

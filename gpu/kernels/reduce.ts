@@ -9,7 +9,7 @@ import { RuntimeError } from "../../ts/core/errors.ts";
 import { numelOf } from "../../ts/core/shape.ts";
 import { specKey } from "../../ts/kernel/spec_key.ts";
 import type { GpuCaps, GpuLowering, Temporary } from "../context.ts";
-import { barriersCost, ceilDiv, collapse, type Walk, workgroupSize } from "../plan.ts";
+import { isNarrow, ceilDiv, collapse, type Walk, workgroupSize } from "../plan.ts";
 import { inspect } from "../scalar/expr.ts";
 import { indexParams } from "../scalar/indices.ts";
 import { shapeParams, viewParams } from "./common.ts";
@@ -147,7 +147,7 @@ interface Grid {
 
 /** Threads that keep a device busy. */
 function enoughThreads(caps: GpuCaps): number {
-  return barriersCost(caps) ? 1024 : 16384;
+  return isNarrow(caps) ? 1024 : 16384;
 }
 
 function rowGrid(caps: GpuCaps, rows: number, steps: number): Grid {
