@@ -19,6 +19,10 @@ let starting: Promise<void> = Promise.resolve();
 export function registerWebGpu(own: AcceleratorFactory<WebGpuDeviceLike, WebGpuOptions>): void {
   factory = own;
   registerStarter("webgpu", async () => {
+    if (!own.plausible())
+      throw new RuntimeError(
+        "webgpu: no driver was found; `await torch.webgpu.init()` looks more closely and says what is missing",
+      );
     await init();
     return current!;
   });

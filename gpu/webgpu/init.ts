@@ -11,6 +11,8 @@ import { WebGpuDevice } from "./device.ts";
 export interface WebGpuPlatform {
   /** The entry into WebGPU. Throws a RuntimeError that says what is missing and what to do. */
   gpu(): Promise<GPU>;
+  /** False where there cannot be an adapter, without a look that costs time and prints warnings. Not asked when a program insists. */
+  plausible?(): boolean;
   /** What to try where there is no adapter. */
   readonly adapterAdvice: string;
   /** A setting by the name of its environment variable. */
@@ -136,6 +138,7 @@ export function webGpuFactory(platform: WebGpuPlatform): AcceleratorFactory<WebG
         return false;
       }
     },
+    plausible: () => platform.plausible?.() ?? true,
     create: (options) => createWebGpuDevice(platform, options),
   };
 }

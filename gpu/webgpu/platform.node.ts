@@ -1,5 +1,6 @@
 /** WebGPU in Node: the package `webgpu` (Dawn), which is not installed with this one. */
 
+import { existsSync } from "node:fs";
 import { RuntimeError } from "../../ts/core/errors.ts";
 import type { Collector } from "../memory.ts";
 import type { WebGpuPlatform } from "./init.ts";
@@ -31,12 +32,23 @@ async function importDawn(): Promise<DawnModule> {
   }
 }
 
+/** Whether there is something that Dawn could work through: on Linux the Vulkan loader, where distributions put it. */
+function hasLoader(): boolean {
+  if (process.platform !== "linux") return true;
+  const own = (process.env.LD_LIBRARY_PATH ?? "").split(":").filter((folder) => folder !== "");
+  const multiarch = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map((name) => `/usr/lib/${name}`);
+  return [...own, ...multiarch, "/usr/lib", "/usr/lib64", "/usr/local/lib", "/run/opengl-driver/lib"].some((folder) =>
+    ["libvulkan.so.1", "libvulkan.so"].some((name) => existsSync(`${folder}/${name}`)),
+  );
+}
+
 export function nodeWebGpu(collector: Collector): WebGpuPlatform {
   // Kept for good: Dawn's objects do not outlive it.
   let gpu: GPU | null = null;
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
   return {
     gpu: async () => (gpu ??= (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu ?? (await importDawn()).create([])),
+    plausible: hasLoader,
     adapterAdvice: ADVICE,
     setting: (name) => process.env[name],
     emulates: true,

@@ -145,10 +145,22 @@ function leadsOn(node: GraphNode, wanted: ReadonlySet<GraphNode>): boolean {
   return node.edges.some((e) => e !== null && wanted.has(e.node));
 }
 
+let warned = false;
+function warnUnchecked(device: string): void {
+  if (!warned) {
+    console.warn(
+      `anomaly mode looks at gradients' values, which ${device} gives only asynchronously: they are not checked there`,
+    );
+  }
+  warned = true;
+}
+
 /** Anomaly mode: the first NaN is blamed on the forward call that led to it. */
 function checkFinite(node: GraphNode, results: readonly (Tensor | null | undefined)[]): void {
   results.forEach((g, i) => {
-    if (g instanceof Tensor && g.device.caps.readSync && ops.isnan(g).any().item_sync()) {
+    if (!(g instanceof Tensor)) return;
+    if (!g.device.caps.readSync) warnUnchecked(g.device.type);
+    else if (ops.isnan(g).any().item_sync()) {
       throw new RuntimeError(`Function '${node.name}Backward' returned nan values in its ${i}th output.\n${node.trace}`);
     }
   });

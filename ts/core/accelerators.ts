@@ -7,6 +7,8 @@ import type { DType } from "./dtype.ts";
 export interface AcceleratorFactory<D extends Device, Options> {
   /** Whether this machine has such a device. Starts nothing that lasts; does not throw. */
   available(): Promise<boolean>;
+  /** Whether it is worth trying: a quick look. */
+  plausible(): boolean;
   /** Starts one. Throws a RuntimeError that says what is missing and what to do. */
   create(options: Options): Promise<D>;
 }
