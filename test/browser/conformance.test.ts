@@ -14,10 +14,7 @@ import { root, useBrowser } from "./harness.ts";
 const SHARE = 5;
 const browser = useBrowser();
 const known = JSON.parse(readFileSync(join(root, "test/conformance/known.json"), "utf8")) as Known;
-const exceptions = JSON.parse(readFileSync(join(root, "test/conformance/exceptions.webgpu.json"), "utf8")) as Record<
-  string,
-  string
->;
+const exceptions = JSON.parse(readFileSync(join(root, "test/conformance/exceptions.webgpu.json"), "utf8")) as Exceptions;
 let program: ConformanceProgram;
 const paths = { ops: "", training: "" };
 
