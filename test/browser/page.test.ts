@@ -99,9 +99,8 @@ describe.each(DEVICES)("on %s", (device) => {
       const empty = await painted(page, "loss-chart");
       await choose(page, "digits", device, { length: 4 });
       await page.click("#train");
-      const first = await firstLoss(page);
-      expect(first).toBeGreaterThan(2);
-      await lossBelow(page, 0.5, first);
+      // Not from the first loss that is seen: where training is quick, that is a later one.
+      await lossBelow(page, 0.5, Math.log(10));
       await state(page, "idle");
       expect(await textOf(page, "status")).toBe("Trained");
       expect(await textOf(page, "where")).toBe("epoch 4 of 4");
@@ -130,13 +129,14 @@ describe.each(DEVICES)("on %s", (device) => {
     await choose(page, "gpt", device, { length: 24, "batch-size": 4 });
     await page.fill("#sample-length", "60");
     await page.click("#train");
-    const first = await firstLoss(page);
+    await firstLoss(page);
     await page.click("#write");
     await page.waitForFunction(() => document.getElementById("text")!.textContent!.length > "interface ".length + 2, null, {
       timeout: PATIENCE,
     });
     await state(page, "idle");
-    expect(await lossOf(page)).toBeLessThan(first * 0.85);
+    // Untrained, it is about ln 84.
+    expect(await lossOf(page)).toBeLessThan(0.85 * Math.log(84));
     expect(parseFloat(await textOf(page, "tile-accuracy"))).toBeGreaterThan(10);
     await page.waitForFunction(() => document.getElementById("write")!.textContent === "Write", null, { timeout: PATIENCE });
 
