@@ -16,6 +16,7 @@ import type {
   Func,
   Instr,
   Lanes,
+  MathName,
   Operand,
   OpName,
   Program,
@@ -26,7 +27,7 @@ import type {
   SubgroupOp,
   Type,
 } from "./ir.ts";
-import { COMPARISONS, OPS, VALUE_OF } from "./ir.ts";
+import { COMPARISONS, MATH, OPS, VALUE_OF } from "./ir.ts";
 import { dropUnused, foldConstants, simplify } from "./simplify.ts";
 
 export type Num = V | number;
@@ -300,6 +301,13 @@ export class Block {
     const result = COMPARISONS.has(name) ? typeOf("bool", type.lanes) : type;
     const known = foldConstants(name, result, operands) ?? simplify(name, operands);
     return known !== null ? new V(this, known) : this.emit(result, { kind: "op", op: name, args: operands });
+  }
+
+  /** A function of f64 numbers. */
+  math(name: MathName, ...args: Num[]): V {
+    if (args.length !== MATH[name]) fail(`${name} takes ${MATH[name]} operands, got ${args.length}`);
+    const type = typeOf("f64");
+    return this.emit(type, { kind: "math", name, args: args.map((a) => this.operand(a, type)) });
   }
 
   convert(x: V, scalar: ScalarType): V {

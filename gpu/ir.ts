@@ -138,6 +138,38 @@ export const OPS = {
 export type OpName = keyof typeof OPS;
 export const COMPARISONS: ReadonlySet<OpName> = new Set(["eq", "ne", "lt", "le", "gt", "ge", "is_nan"]);
 
+/**
+ * Functions of f64 numbers, under the names of C's library, and how many they take: targets with 64-bit types have them built in, to a few ulp.
+ * (Those of f32 are made of `OPS`, in gpu/scalar: targets differ too much there.)
+ */
+export const MATH = {
+  exp: 1,
+  exp2: 1,
+  expm1: 1,
+  log: 1,
+  log2: 1,
+  log10: 1,
+  log1p: 1,
+  sin: 1,
+  cos: 1,
+  tan: 1,
+  asin: 1,
+  acos: 1,
+  atan: 1,
+  atan2: 2,
+  sinh: 1,
+  cosh: 1,
+  tanh: 1,
+  asinh: 1,
+  acosh: 1,
+  atanh: 1,
+  pow: 2,
+  /** Exact. */
+  fmod: 2,
+  hypot: 2,
+} as const;
+export type MathName = keyof typeof MATH;
+
 /** Operations across a subgroup; every thread of the subgroup must take part. `shuffle*` take a second operand, a u32. */
 export type SubgroupOp = "add" | "mul" | "min" | "max" | "and" | "or" | "xor" | "shuffle" | "shuffle_xor" | "broadcast_first";
 export type AtomicOp = "add" | "min" | "max" | "and" | "or" | "exchange" | "load" | "store";
@@ -145,6 +177,8 @@ export type AtomicOp = "add" | "min" | "max" | "and" | "or" | "exchange" | "load
 /** How a value comes about. */
 export type Instr =
   | { readonly kind: "op"; readonly op: OpName; readonly args: readonly Operand[] }
+  /** Of single f64 values. */
+  | { readonly kind: "math"; readonly name: MathName; readonly args: readonly Operand[] }
   /**
    * Numeric conversion. Float to integer truncates and saturates (NaN: unspecified, no trap); integers wrap; bool is 0 and 1; to bool is != 0.
    */
@@ -173,6 +207,7 @@ export type Instr =
 export function operandsOf(instr: Instr): readonly Operand[] {
   switch (instr.kind) {
     case "op":
+    case "math":
     case "call":
     case "subgroup":
       return instr.args;

@@ -103,6 +103,7 @@ function simplifyTruth(name: OpName, a: Operand, b: Operand): Operand | null {
 /** Instructions without any effect but their value. */
 const PURE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>([
   "op",
+  "math",
   "convert",
   "bitcast",
   "vector",

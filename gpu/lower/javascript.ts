@@ -309,6 +309,9 @@ class Printer {
           ));
         break;
       }
+      case "math":
+        define(() => `math_${instr.name}(${instr.args.map((x) => this.part(x, 0)).join(", ")})`);
+        break;
       case "convert":
         define((l) => conversion(this.part(instr.arg, l), instr.arg.type.scalar, type.scalar));
         break;

@@ -1,5 +1,7 @@
 /** Functions that interpreted programs call. */
 
+import type { MathName } from "../ir.ts";
+
 import {
   BF16_VALUES,
   F16_VALUES,
@@ -59,6 +61,37 @@ function saturateLong(x: number, unknown: bigint): bigint {
   if (x >= 2 ** 63) return 2n ** 63n - 1n;
   return x <= -(2 ** 63) ? -(2n ** 63n) : BigInt(Math.trunc(x));
 }
+
+/** C's pow: unlike JavaScript's, 1 to any power is 1, and so is -1 to an infinite one. */
+function pow(x: number, y: number): number {
+  return x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y;
+}
+
+const MATH: { readonly [N in MathName]: (x: number, y: number) => number } = {
+  exp: Math.exp,
+  exp2: (x) => pow(2, x),
+  expm1: Math.expm1,
+  log: Math.log,
+  log2: Math.log2,
+  log10: Math.log10,
+  log1p: Math.log1p,
+  sin: Math.sin,
+  cos: Math.cos,
+  tan: Math.tan,
+  asin: Math.asin,
+  acos: Math.acos,
+  atan: Math.atan,
+  atan2: Math.atan2,
+  sinh: Math.sinh,
+  cosh: Math.cosh,
+  tanh: Math.tanh,
+  asinh: Math.asinh,
+  acosh: Math.acosh,
+  atanh: Math.atanh,
+  pow: pow,
+  fmod: (x, y) => x % y,
+  hypot: Math.hypot,
+};
 
 export type Outside = (place: number, index: number) => never;
 
@@ -124,5 +157,6 @@ export function makeRuntime(hostile: boolean, outside: Outside, outsideShared: O
     toBF16,
     F16_VALUES,
     BF16_VALUES,
+    ...Object.fromEntries(Object.entries(MATH).map(([name, f]) => [`math_${name}`, f])),
   };
 }

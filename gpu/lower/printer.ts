@@ -19,7 +19,7 @@ export interface Dialect {
 }
 
 /** Instructions that give the same value wherever they stand. */
-const MOVABLE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>(["op", "convert", "bitcast", "vector", "extract"]);
+const MOVABLE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>(["op", "math", "convert", "bitcast", "vector", "extract"]);
 
 /** Values of movable instructions that are used exactly once, in the block that they are made in. */
 function inlinable(body: readonly Stmt[], result: Operand | null): ReadonlySet<number> {

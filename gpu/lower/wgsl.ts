@@ -186,6 +186,8 @@ class Wgsl implements Dialect {
       case "op":
         // `select` has its condition first.
         return FORMS[instr.op](instr.args.map(text), type, instr.args.at(-1)!.type);
+      case "math":
+        return existing(null, type.scalar);
       case "convert":
         return `${typeText(type)}(${text(instr.arg)})`;
       case "bitcast":
