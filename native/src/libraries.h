@@ -1,0 +1,88 @@
+// cuBLASLt and cuDNN of one device: plans are made once, and run as the commands MATMUL and CONV. Loading them takes a while, so it happens
+// when JavaScript first asks for `device.libraries`. All of it is called on the device's JavaScript thread, with its context current, and
+// throws Failure.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "driver.h"
+
+namespace kindling {
+
+class Device;
+
+enum class LibraryType { F16, BF16, F32, F64 };
+
+// MatmulPlanOptions of gpu/cuda/addon.ts.
+struct MatmulOptions {
+  LibraryType type;
+  bool tf32;
+  int64_t m, n, k, batch;
+  bool trans_a, trans_b;
+  int64_t lda, ldb, ldc, ldd;
+  int64_t stride_a, stride_b, stride_c, stride_d;
+  bool bias;
+  uint64_t workspace_limit;
+};
+
+enum class ConvMode { Forward, InputGradient, WeightGradient };
+
+// ConvPlanOptions of gpu/cuda/addon.ts.
+struct ConvOptions {
+  ConvMode mode;
+  LibraryType type;
+  bool tf32;
+  std::vector<int64_t> input, weight, output, stride, padding, dilation;
+  int64_t groups;
+  uint64_t workspace_limit;
+};
+
+struct Plan {
+  uint32_t number;
+  uint64_t workspace;
+};
+
+struct MatmulCommand {
+  uint32_t plan;
+  CUdeviceptr a, b, c, d, bias, workspace;
+  double alpha, beta;
+};
+
+struct ConvCommand {
+  uint32_t plan;
+  CUdeviceptr first, second, result, workspace;
+};
+
+// blas.h, dnn.h
+class Blas;
+class Dnn;
+
+class Libraries {
+ public:
+  // Null where neither can be used.
+  static std::unique_ptr<Libraries> open(Device& device, const SearchPath& path);
+  ~Libraries();
+
+  bool has_matmul() const { return blas_ != nullptr; }
+  bool has_conv() const { return dnn_ != nullptr; }
+  // Nothing where the library has no algorithm for it (or is not there).
+  std::optional<Plan> matmul_plan(const MatmulOptions& options);
+  std::optional<Plan> conv_plan(const ConvOptions& options);
+  // Enqueue on the device's stream.
+  void matmul(const MatmulCommand& command);
+  void conv(const ConvCommand& command);
+
+ private:
+  Libraries(std::unique_ptr<Blas> blas, std::unique_ptr<Dnn> dnn);
+  std::unique_ptr<Blas> blas_;
+  std::unique_ptr<Dnn> dnn_;
+};
+
+// What `probe` says of them. `driver_version` (0: no driver) decides which of several versions can be used.
+LibraryProbe probe_blas(const SearchPath& path, int driver_version);
+LibraryProbe probe_dnn(const SearchPath& path, int driver_version);
+
+}  // namespace kindling
