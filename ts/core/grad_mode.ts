@@ -22,8 +22,8 @@ export function setInferenceMode(mode: boolean): boolean {
   return previous;
 }
 
-/** Runs `fn` in a mode and restores the previous one; for an async `fn` at its end. */
-function withMode<T>(set: () => () => void, fn: () => T): T {
+/** @internal Runs `fn` in a mode and restores the previous one; for an async `fn` at its end. */
+export function withMode<T>(set: () => () => void, fn: () => T): T {
   const restore = set();
   let result: T;
   try {

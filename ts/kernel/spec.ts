@@ -70,6 +70,8 @@ export interface MatmulSpec {
 export interface MatmulParams {
   readonly alpha: number;
   readonly beta: number;
+  /** float32: operands may be rounded to TF32 where that is faster. */
+  readonly tf32?: boolean;
 }
 
 /**
@@ -89,6 +91,8 @@ export interface ConvParams {
   readonly padding: Triple;
   readonly dilation: Triple;
   readonly groups: number;
+  /** As in MatmulParams. */
+  readonly tf32?: boolean;
 }
 
 /**
@@ -175,6 +179,8 @@ export interface AttentionSpec {
 export interface AttentionParams {
   readonly scale: number;
   readonly causal: boolean;
+  /** As in MatmulParams. */
+  readonly tf32?: boolean;
 }
 
 /**

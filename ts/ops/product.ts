@@ -1,6 +1,7 @@
 /** The kernel behind all matrix products, for use in forwards: no autograd here. */
 
 import type { DType } from "../core/dtype.ts";
+import { matmulTf32 } from "../core/settings.ts";
 import { broadcastStrides, numelOf, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { alias, empty, intern, run } from "../engine/run.ts";
@@ -16,7 +17,7 @@ export function product(a: Tensor, b: Tensor, bias: Tensor | null, alpha: number
   if (k === 0) return bias === null ? a.new_zeros(shape) : bias.expand(shape).clone();
   const out = empty(shape, a.dtype, a.device);
   const inputs = bias === null ? [a, b] : [a, b, spread(bias, shape)];
-  run(spec(a.dtype, bias !== null), inputs, [out], { alpha, beta: 0 });
+  run(spec(a.dtype, bias !== null), inputs, [out], { alpha, beta: 0, tf32: matmulTf32() });
   return out;
 }
 

@@ -3,6 +3,7 @@
 import { bool } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { is_grad_enabled } from "../../core/grad_mode.ts";
+import { matmulTf32 } from "../../core/settings.ts";
 import { broadcastShapes, formatShape, numelOf, sameShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
@@ -47,7 +48,11 @@ const flash_attention: FlashOp = defineOp("scaled_dot_product_attention", "q, k,
     const lse = empty([b, l], q.dtype, q.device);
     const inputs = [q, k, v].map(contiguous);
     if (mask !== null) inputs.push(mask);
-    run({ kind: "attention", mode: "forward", dtype: q.dtype, mask: mask !== null }, inputs, [out, lse], { scale, causal });
+    run({ kind: "attention", mode: "forward", dtype: q.dtype, mask: mask !== null }, inputs, [out, lse], {
+      scale,
+      causal,
+      tf32: matmulTf32(),
+    });
     ctx.save(q, k, v, mask, out, lse);
     ctx.state = { scale, causal } satisfies FlashState;
     return out;
@@ -60,7 +65,11 @@ const flash_attention: FlashOp = defineOp("scaled_dot_product_attention", "q, k,
       const inputs = [g, q, k, v, out].map(contiguous);
       inputs.push(lse);
       if (mask !== null) inputs.push(mask);
-      run({ kind: "attention", mode: "backward", dtype: q.dtype, mask: mask !== null }, inputs, grads, { scale, causal });
+      run({ kind: "attention", mode: "backward", dtype: q.dtype, mask: mask !== null }, inputs, grads, {
+        scale,
+        causal,
+        tf32: matmulTf32(),
+      });
       return grads;
     }
     let scores = q.matmul(k.mT).mul(scale);

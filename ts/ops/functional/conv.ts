@@ -1,6 +1,7 @@
 /** torch.nn.functional: convolutions. */
 
 import { RuntimeError } from "../../core/errors.ts";
+import { settings } from "../../core/settings.ts";
 import { contiguousStrides, formatShape, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
@@ -27,7 +28,10 @@ function convolve(mode: ConvSpec["mode"], a: Tensor, b: Tensor, bias: Tensor | n
   if (out.numel() > 0) {
     const inputs = [asVolume(a), asVolume(b)];
     if (bias !== null) inputs.push(contiguous(bias));
-    run({ kind: "conv", mode, dtype: a.dtype, bias: bias !== null }, inputs, [out], params);
+    run({ kind: "conv", mode, dtype: a.dtype, bias: bias !== null }, inputs, [out], {
+      ...params,
+      tf32: settings.convolutionTf32,
+    });
   }
   return size.length === 5 ? out : alias(out, size, contiguousStrides(size), 0);
 }
