@@ -60,7 +60,8 @@ export class Profile {
 async function read({ names, set, result }: Round): Promise<KernelTime[]> {
   await result.mapAsync(MAP_READ, 0, names.length * 16);
   const stamps = new BigUint64Array(result.getMappedRange(0, names.length * 16));
-  const times = names.map((name, i) => ({ name, ms: Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1e6 }));
+  // Clocks may stand still between two stamps, and GPUs may set them back.
+  const times = names.map((name, i) => ({ name, ms: Math.max(0, Number(stamps[2 * i + 1]! - stamps[2 * i]!) / 1e6) }));
   result.destroy();
   set.destroy();
   return times;
