@@ -29,6 +29,8 @@ export interface GpuBackend {
   upload(memory: GpuMemory, byte: number, bytes: Uint8Array): void;
   /** Bytes as they are at this place of the queue; the array is the caller's. */
   download(memory: GpuMemory, byte: number, bytes: number): Promise<Uint8Array>;
+  /** The same, while everything waits. Absent where a program cannot wait. */
+  downloadSync?(memory: GpuMemory, byte: number, bytes: number): Uint8Array;
   /** When all commands so far have been carried out. */
   synchronize(): Promise<void>;
   /** `memory` is about to be overwritten as a whole: whatever failed to be written to it before does not matter any more. */

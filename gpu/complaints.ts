@@ -40,11 +40,23 @@ export class Complaints {
   async check(): Promise<Error | null> {
     if (!this.#open) return null;
     this.#open = false;
-    const memory = this.memory;
     const lowest = this.#next;
-    const note = this.#backend.download(memory, 0, BYTES);
-    this.#backend.zero(memory, 0, BYTES);
-    const [code, value] = new Uint32Array((await note).slice().buffer) as unknown as [number, number];
+    const note = this.#backend.download(this.memory, 0, BYTES);
+    this.#backend.zero(this.memory, 0, BYTES);
+    return this.#errorOf(await note, lowest);
+  }
+
+  /** The same, where the device can wait. */
+  checkSync(): Error | null {
+    if (!this.#open) return null;
+    this.#open = false;
+    const note = this.#backend.downloadSync!(this.memory, 0, BYTES);
+    this.#backend.zero(this.memory, 0, BYTES);
+    return this.#errorOf(note, this.#next);
+  }
+
+  #errorOf(note: Uint8Array, lowest: number): Error | null {
+    const [code, value] = new Uint32Array(note.slice().buffer) as unknown as [number, number];
     const error = code === 0 ? null : this.#errors.get(code)!(value);
     for (const known of this.#errors.keys()) if (known > lowest) this.#errors.delete(known);
     if (this.#errors.size === 0) this.#next = FIRST_CODE;

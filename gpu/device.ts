@@ -5,7 +5,7 @@
 
 import type { Buffer, Device, DeviceCaps, DeviceType, Kernel, MemoryStats, View } from "../ts/core/device.ts";
 import type { DType } from "../ts/core/dtype.ts";
-import { NotImplementedError, RuntimeError } from "../ts/core/errors.ts";
+import { NotImplementedError, OutOfMemoryError, RuntimeError } from "../ts/core/errors.ts";
 import type { KernelKind, KernelSpec, ParamsOf } from "../ts/kernel/spec.ts";
 import { specKey } from "../ts/kernel/spec_key.ts";
 import type { GpuBackend } from "./backend.ts";
@@ -18,7 +18,7 @@ import { type Collector, GpuBuffer, GpuRange, LiveBuffers, type SharedMemory } f
 import { RunContext } from "./run_context.ts";
 
 /** A lowered spec of whatever kind. */
-type Run = (inputs: readonly View[], outputs: readonly View[], params: never) => void;
+export type Run = (inputs: readonly View[], outputs: readonly View[], params: never) => void;
 
 export class GpuKernel implements Kernel {
   constructor(
@@ -37,12 +37,13 @@ function inMemory(view: View): View {
   return range === null ? view : { ...view, offset: view.offset + range.first };
 }
 
+/** Positions in a buffer are 32 bits wide. */
+const MOST_ELEMENTS = 2 ** 32 - 1;
 /** Leaf inputs and scalar ops of one fused map. */
 const MOST_MAP_INPUTS = 16;
 const MOST_MAP_OPS = 64;
 
 export class GpuDevice implements Device {
-  readonly index = 0;
   readonly caps: DeviceCaps;
   readonly gpuCaps: GpuCaps;
   /** How a dtype lives here. Throws NotImplementedError for what does not exist. */
@@ -50,6 +51,7 @@ export class GpuDevice implements Device {
   readonly #backend: GpuBackend;
   readonly #live: LiveBuffers;
   readonly #collector: Collector;
+  readonly readSync?: NonNullable<Device["readSync"]>;
   /** @internal What kernels get. */
   readonly context: RunContext;
   readonly #complaints: Complaints;
@@ -60,6 +62,7 @@ export class GpuDevice implements Device {
     readonly type: DeviceType,
     backend: GpuBackend,
     collector: Collector,
+    readonly index = 0,
   ) {
     this.#backend = backend;
     this.#collector = collector;
@@ -70,7 +73,7 @@ export class GpuDevice implements Device {
       float64: wide,
       int64: wide,
       subnormals: wide,
-      readSync: false,
+      readSync: backend.downloadSync !== undefined,
       maxMapInputs: Math.min(MOST_MAP_INPUTS, maxStorageBuffers - 2),
       maxMapBuffers: maxStorageBuffers,
       maxMapOps: MOST_MAP_OPS,
@@ -80,6 +83,7 @@ export class GpuDevice implements Device {
       else if (--memory.shared.live === 0) backend.release(memory.shared.memory);
     });
     this.#complaints = new Complaints(backend);
+    if (backend.downloadSync !== undefined) this.readSync = (buffer, at, nbytes) => this.#readSync(buffer, at, nbytes);
     this.context = new RunContext(this, backend, this.#complaints);
   }
 
@@ -91,6 +95,11 @@ export class GpuDevice implements Device {
   alloc(nbytes: number, dtype: DType): GpuBuffer {
     this.#backend.checkUsable();
     const { elem } = this.layout(dtype);
+    if (nbytes / dtype.itemsize > MOST_ELEMENTS) {
+      throw new OutOfMemoryError(
+        `${this.type}: tried to allocate ${nbytes / dtype.itemsize} elements in one buffer; kernels count up to ${MOST_ELEMENTS}. Split the tensor`,
+      );
+    }
     this.#live.makeRoom();
     const memory = this.#backend.allocate(deviceBytes(nbytes / dtype.itemsize, elem));
     return this.adopt(new GpuBuffer(this, nbytes, dtype, elem, memory));
@@ -158,21 +167,35 @@ export class GpuDevice implements Device {
   }
 
   async read(buffer: Buffer, byteOffset: number, nbytes: number): Promise<Uint8Array> {
+    const part = this.#partOf(buffer, byteOffset, nbytes);
+    if (part === null) return new Uint8Array(0);
+    const data = this.#backend.download(part.memory, part.from, part.bytes);
+    const [bytes, error] = await Promise.all([data, this.#complaints.check()]);
+    if (error !== null) throw error;
+    return part.host(bytes);
+  }
+
+  #readSync(buffer: Buffer, byteOffset: number, nbytes: number): Uint8Array {
+    const part = this.#partOf(buffer, byteOffset, nbytes);
+    if (part === null) return new Uint8Array(0);
+    const bytes = this.#backend.downloadSync!(part.memory, part.from, part.bytes);
+    this.throwComplaints();
+    return part.host(bytes);
+  }
+
+  /** What to download for a read, and what it is to the host; null: nothing. */
+  #partOf(buffer: Buffer, byteOffset: number, nbytes: number) {
     this.#backend.checkUsable();
     const source = this.checkLive(buffer);
     const [at, size] = this.#range("read", source, byteOffset, nbytes);
+    if (size === 0) return null;
     const { dtype, elem, memory, range } = source;
-    const first = at + (range?.first ?? 0);
-    if (size === 0) return new Uint8Array(0);
-    const unit = this.#backend.copyAlignment - 1;
-    const start = first * ELEM_BYTES[elem];
+    const unit = this.#backend.copyAlignment;
+    const start = (at + (range?.first ?? 0)) * ELEM_BYTES[elem];
     const end = start + size * ELEM_BYTES[elem];
-    const from = start & ~unit;
-    const data = this.#backend.download(memory, from, ((end + unit) & ~unit) - from);
-    const complaint = this.#complaints.check();
-    const [bytes, error] = await Promise.all([data, complaint]);
-    if (error !== null) throw error;
-    return toHost(dtype, elem, bytes.subarray(start - from, end - from));
+    const from = Math.floor(start / unit) * unit;
+    const host = (bytes: Uint8Array): Uint8Array => toHost(dtype, elem, bytes.subarray(start - from, end - from));
+    return { memory, from, bytes: Math.ceil(end / unit) * unit - from, host };
   }
 
   prepare(spec: KernelSpec): GpuKernel {
@@ -181,13 +204,17 @@ export class GpuDevice implements Device {
       const key = specKey(spec);
       kernel = this.#byKey.get(key);
       if (kernel === undefined) {
-        const lowering = lowerings[spec.kind] as GpuLowering<KernelKind>;
-        kernel = new GpuKernel(this, spec.kind, lowering(spec, this.context) as Run);
+        kernel = new GpuKernel(this, spec.kind, this.lower(spec));
         this.#byKey.set(key, kernel);
       }
       this.#bySpec.set(spec, kernel);
     }
     return kernel;
+  }
+
+  /** How a spec runs here: targets with libraries of their own may choose otherwise. */
+  protected lower(spec: KernelSpec): Run {
+    return (lowerings[spec.kind] as GpuLowering<KernelKind>)(spec, this.context) as Run;
   }
 
   run(kernel: Kernel, inputs: readonly View[], outputs: readonly View[], params: unknown): void {
@@ -206,6 +233,12 @@ export class GpuDevice implements Device {
   async synchronize(): Promise<void> {
     this.#backend.checkUsable();
     const [error] = await Promise.all([this.#complaints.check(), this.#backend.synchronize()]);
+    if (error !== null) throw error;
+  }
+
+  /** What kernels complained of, where the device can wait for it. */
+  protected throwComplaints(): void {
+    const error = this.#complaints.checkSync();
     if (error !== null) throw error;
   }
 

@@ -51,6 +51,8 @@ export interface Probe {
   readonly nvrtc: LibraryProbe;
   readonly cublasLt: LibraryProbe;
   readonly cudnn: LibraryProbe;
+  /** Compute capabilities that NVRTC makes CUBINs for (nvrtcGetSupportedArchs): [70, 75, 80, ...]; empty where it does not say. */
+  readonly nvrtcArchitectures: readonly number[];
   /** Empty where the driver cannot be used. Listing devices creates no context. */
   readonly devices: readonly DeviceInfo[];
 }
@@ -103,6 +105,7 @@ export interface AllocatorStats {
 }
 
 export interface Compiled {
+  /** With `--gpu-architecture=compute_XX` PTX, ended by a zero byte: `loadModule` takes it, too. */
   readonly cubin: Uint8Array;
   readonly log: string;
 }

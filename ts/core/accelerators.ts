@@ -61,3 +61,108 @@ export interface WebGpuDeviceLike extends Device {
   adoptNative(buffer: GPUBuffer, dtype: DType): { buffer: Buffer; elementBytes: number };
   destroy(): void;
 }
+
+/** What the entry for Node knows of CUDA. Nothing here waits: the driver answers at once. */
+export interface CudaFactory {
+  /** Why this machine has no CUDA: what is missing, where it was looked for, what to do. Null where it has. */
+  why(): string | null;
+  /** What the addon found of NVIDIA's libraries; null where there is no addon. */
+  probe(): CudaProbe | null;
+  deviceCount(): number;
+  /** Starts a device. Throws a RuntimeError with the reason. */
+  open(index: number): CudaDeviceLike;
+}
+
+export interface CudaLibrary {
+  /** The path or soname that it was opened by, or null. */
+  readonly path: string | null;
+  readonly version: string | null;
+  /** Everything that was tried, in order. */
+  readonly searched: readonly string[];
+  /** Why it cannot be used. */
+  readonly error: string | null;
+}
+
+export interface CudaProbe {
+  readonly driver: CudaLibrary;
+  readonly nvrtc: CudaLibrary;
+  readonly cublasLt: CudaLibrary;
+  readonly cudnn: CudaLibrary;
+}
+
+/** As `torch.cuda.get_device_properties` names it. */
+export interface CudaDeviceProperties {
+  readonly name: string;
+  /** Compute capability. */
+  readonly major: number;
+  readonly minor: number;
+  /** Bytes. */
+  readonly total_memory: number;
+  readonly multi_processor_count: number;
+  readonly max_threads_per_block: number;
+  /** Bytes. */
+  readonly L2_cache_size: number;
+  readonly uuid: string;
+}
+
+export interface CudaStats {
+  /** Kernel launches handed to the driver so far, those of replayed graphs not counted. */
+  readonly launches: number;
+  /** Calls of the addon that carried commands. */
+  readonly submits: number;
+  readonly copies: number;
+  readonly graph_launches: number;
+  readonly kernels_compiled: number;
+  /** Compilation units that they were compiled in. */
+  readonly units: number;
+  /** Kernels found on disk. */
+  readonly kernels_cached: number;
+}
+
+/** Bytes and counts of the caching allocator. */
+export interface CudaAllocatorStats {
+  readonly allocatedBytes: number;
+  readonly peakAllocatedBytes: number;
+  readonly reservedBytes: number;
+  readonly peakReservedBytes: number;
+  readonly blocks: number;
+  readonly allocations: number;
+  readonly slabs: number;
+  readonly retries: number;
+  readonly failures: number;
+}
+
+export interface CudaGraphLike {
+  replay(): void;
+  /** Lets go of the graph and its memory. */
+  reset(): void;
+}
+
+/** The CUDA device as the face sees it. */
+export interface CudaDeviceLike extends Device {
+  readonly lost: boolean;
+  readonly properties: CudaDeviceProperties;
+  readonly capturing: boolean;
+  /** Whether everything asked for so far has been carried out. */
+  readonly idle: boolean;
+  stats(): CudaStats;
+  allocatorStats(): CudaAllocatorStats;
+  resetPeakStats(): void;
+  memGetInfo(): readonly [free: number, total: number];
+  emptyCache(): void;
+  synchronizeSync(): void;
+  createEvent(timing: boolean): number;
+  destroyEvent(event: number): void;
+  recordEvent(event: number): void;
+  queryEvent(event: number): boolean;
+  synchronizeEvent(event: number): Promise<void>;
+  synchronizeEventSync(event: number): void;
+  /** Milliseconds between two recorded events. */
+  elapsed(start: number, end: number): number;
+  waitEvent(other: CudaDeviceLike, event: number): void;
+  beginCapture(): void;
+  endCapture(): CudaGraphLike;
+  abortCapture(): void;
+  profile(fn: () => unknown): Promise<KernelTime[]>;
+  close(): void;
+}

@@ -47,6 +47,19 @@ function countOps(x: Expr, seen: Set<Expr>): number {
   return 0;
 }
 
+/** Storages of what is deferred, while somebody wants to know. */
+let watched: WeakRef<Storage>[] | null = null;
+
+/** @internal From now on, until the function that it returns is called, which gives what was deferred. */
+export function watchDeferred(): () => WeakRef<Storage>[] {
+  const outer = watched;
+  const own: WeakRef<Storage>[] = (watched = []);
+  return () => {
+    watched = outer;
+    return own;
+  };
+}
+
 const NO_ARGS: readonly Arg[] = [];
 type Arg = MapNode | View;
 
@@ -75,6 +88,7 @@ export class MapNode implements Pending {
   ) {
     this.storage = new Storage(device, template.expr.dtype, numelOf(shape), null);
     this.storage.pending = this;
+    if (watched !== null) watched.push(new WeakRef(this.storage));
   }
 
   materialize(): void {

@@ -6,10 +6,12 @@ import { RuntimeError } from "../core/errors.ts";
 const devices = new Map<string, Device>();
 /** How devices that are not started at import are started, by type. */
 const starters = new Map<string, () => Promise<Device>>();
+/** How devices that need no waiting are started when they are first named, by type. They throw what is missing. */
+const openers = new Map<string, (index: number | null) => Device>();
 /** Why a device that exists in name is not there: what is missing and what to do. */
 const reasons = new Map<string, string>([
   ["webgpu", "call `await torch.accelerator()` or `await torch.webgpu.init()` first"],
-  ["cuda", "no CUDA addon is loaded in this build"],
+  ["cuda", "CUDA works in Node only; in browsers the GPU is reached through webgpu"],
 ]);
 
 /** @internal */
@@ -20,6 +22,12 @@ export function registerDevice(device: Device): void {
 /** @internal A device that is started when it is asked for. */
 export function registerStarter(type: DeviceType, start: () => Promise<Device>): void {
   starters.set(type, start);
+}
+
+/** @internal A device that is started when it is named; `index` is null where the name has none. */
+export function registerOpener(type: DeviceType, open: (index: number | null) => Device): void {
+  openers.set(type, open);
+  registerStarter(type, async () => open(null));
 }
 
 /** @internal The device of this type, started if it is not there or was lost; null where it cannot be. */
@@ -39,9 +47,13 @@ export async function startDevice(type: DeviceType): Promise<Device | null> {
 /** A device object from its name ("cpu", "cuda:1") or itself. */
 export function resolveDevice(device: Device | string): Device {
   if (typeof device !== "string") return device;
-  const found = devices.get(device.includes(":") ? device : `${device}:0`);
+  const [type, index, ...more] = device.split(":") as [string, string?, ...string[]];
+  const open = openers.get(type);
+  if (open !== undefined && more.length === 0 && (index === undefined || /^\d+$/.test(index))) {
+    return open(index === undefined ? null : Number(index));
+  }
+  const found = devices.get(index === undefined ? `${type}:0` : device);
   if (found !== undefined) return found;
-  const type = device.split(":")[0]!;
   const why = reasons.get(type);
   throw new RuntimeError(
     why === undefined
