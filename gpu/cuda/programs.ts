@@ -26,8 +26,8 @@ export class CudaFunction {
   /** The addon's number; -1 until it is ready. */
   id = -1;
   error: Error | null = null;
-  /** Whether it is being compiled. */
-  started = false;
+  /** While it is being compiled: resolves, and never rejects, when it is settled. */
+  ready: Promise<void> | null = null;
 
   constructor(
     readonly program: Program,
@@ -103,9 +103,14 @@ export class Programs {
     }
   }
 
-  /** Compiles those that nobody has begun to compile. Resolves, and never rejects, when all of `functions` that this call began are settled. */
+  /** Compiles those that nobody has begun to compile. Resolves, and never rejects, when all of `functions` are settled. */
   async compile(functions: Iterable<CudaFunction>): Promise<void> {
-    await Promise.all(unitsOf(functions).map((unit) => this.#compileUnit(unit)));
+    const open = [...functions].filter((fn) => !fn.settled);
+    for (const unit of unitsOf(open.filter((fn) => fn.ready === null))) {
+      const ready = this.#compileUnit(unit);
+      for (const fn of unit) fn.ready = ready;
+    }
+    await Promise.all(open.map((fn) => fn.ready));
   }
 
   async #compileUnit(unit: readonly CudaFunction[]): Promise<void> {
@@ -120,9 +125,7 @@ export class Programs {
 
   /** The same while everything waits, and whatever is being compiled elsewhere. */
   compileNow(functions: Iterable<CudaFunction>): void {
-    const waiting = [...functions].filter((fn) => !fn.settled);
-    for (const fn of waiting) fn.started = false;
-    for (const unit of unitsOf(waiting)) this.#compileUnitNow(unit);
+    for (const unit of unitsOf([...functions].filter((fn) => !fn.settled))) this.#compileUnitNow(unit);
   }
 
   #compileUnitNow(unit: readonly CudaFunction[]): void {
@@ -162,9 +165,7 @@ export class Programs {
 
 function unitsOf(functions: Iterable<CudaFunction>): CudaFunction[][] {
   const units: CudaFunction[][] = [];
-  for (const fn of functions) {
-    if (fn.started || fn.settled) continue;
-    fn.started = true;
+  for (const fn of new Set(functions)) {
     const last = units.at(-1);
     if (last !== undefined && last.length < MOST_IN_UNIT) last.push(fn);
     else units.push([fn]);

@@ -163,7 +163,7 @@ export class Queue {
     this.flush();
     while (this.#waiting.length > 0) {
       await this.#programs.compile(this.#pending());
-      await this.#turn();
+      this.#submitReady();
     }
     if (this.#failure !== null) throw this.#failure;
   }
@@ -187,7 +187,6 @@ export class Queue {
     while (this.#waiting.length > 0) {
       await this.#programs.compile(this.#pending());
       this.#submitReady();
-      if (this.#waiting.length > 0) await this.#turn();
     }
   }
 
