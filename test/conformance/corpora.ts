@@ -4,6 +4,7 @@ import { readJson, type Corpus, type JsonObject } from "./corpus.ts";
 import { runOperation, type OpEntry } from "./ops.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Session } from "./session.ts";
+import { together } from "./together.ts";
 import { runFamily } from "./training/family.ts";
 
 export interface RunOptions {
@@ -12,6 +13,8 @@ export interface RunOptions {
   /** Runs only the cases that it accepts; it is asked once for each. */
   readonly pick?: (unit: string, id: string) => boolean;
   readonly report: (outcome: Outcome) => void;
+  /** How many operations, and cases of each, may be under way at once. Default: 1. Training is always one after another. */
+  readonly concurrency?: number;
 }
 
 interface Index {
@@ -23,15 +26,15 @@ interface Index {
 export async function runCorpus(
   session: Session,
   corpus: Corpus,
-  { only = () => true, pick = () => true, report }: RunOptions,
+  { only = () => true, pick = () => true, report, concurrency = 1 }: RunOptions,
 ): Promise<string> {
   const index = readJson<Index>(corpus, "index.json");
   if (index.ops !== undefined) {
-    for (const [name, entry] of Object.entries(index.ops)) {
-      if (!only(name)) continue;
-      await runOperation(session, corpus, name, entry, report, (id) => pick(name, id));
+    const wanted = Object.entries(index.ops).filter(([name]) => only(name));
+    await together(wanted, concurrency, async ([name, entry]) => {
+      await runOperation(session, corpus, name, entry, report, (id) => pick(name, id), concurrency);
       await breathe();
-    }
+    });
     return "ops";
   }
   if (index.families !== undefined) {

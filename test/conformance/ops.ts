@@ -9,6 +9,7 @@ import { expectGradients, type GradientSpec } from "./gradients.ts";
 import { describeError, Failure, isAccident, Missing, outcomeOf, part, Skip, type Outcome } from "./outcome.ts";
 import type { SafeTensors } from "./safetensors.ts";
 import type { Session, TensorLike } from "./session.ts";
+import { together } from "./together.ts";
 import { expectMeta, expectPair, expectTensor, expectValue, matchStructure, tensorsOf } from "./values.ts";
 
 export interface OpEntry {
@@ -71,22 +72,23 @@ export async function runOperation(
   entry: OpEntry,
   report: (outcome: Outcome) => void,
   pick: (id: string) => boolean = () => true,
+  concurrency = 1,
 ): Promise<void> {
   const manifest = readJson<Manifest>(corpus, `${entry.file}.json`);
   const tensors = readTensors(corpus, manifest.tensors);
   const freedom = readFreedom(manifest.ambiguous);
   const free = session.device !== "cpu" && FREE_TIES.has(manifest.op) ? { ...freedom, index: true } : freedom;
   const subject: Subject = { session, manifest, entry, tensors, freedom: free };
-  for (const c of manifest.cases) {
-    if (pick(String(c.id))) report(await outcomeOf(name, String(c.id), () => runCase(subject, c)));
-  }
-  for (const c of manifest.errors) {
-    if (pick(c.id)) report(await outcomeOf(name, c.id, () => runErrorCase(subject, c)));
-  }
-  for (const alias of entry.aliases ?? []) {
-    if (!hasFunction(session, alias) || !pick(`alias ${alias}`)) continue;
-    report(await outcomeOf(name, `alias ${alias}`, () => checkAlias(subject, alias)));
-  }
+  const run = (id: string, what: () => Promise<void>) => async (): Promise<void> => {
+    if (pick(id)) report(await outcomeOf(name, id, what));
+  };
+  const aliases = (entry.aliases ?? []).filter((alias) => hasFunction(session, alias));
+  const jobs = [
+    ...manifest.cases.map((c) => run(String(c.id), () => runCase(subject, c))),
+    ...manifest.errors.map((c) => run(c.id, () => runErrorCase(subject, c))),
+    ...aliases.map((alias) => run(`alias ${alias}`, () => checkAlias(subject, alias))),
+  ];
+  await together(jobs, concurrency, (job) => job());
 }
 
 function hasFunction(session: Session, name: string): boolean {
