@@ -168,7 +168,6 @@ const FORMS: { readonly [O in OpName]: Form } = {
   exp2_fast: call("exp2_fast"),
   log2_fast: call("log2_fast"),
   round_tf32: call("round_tf32"),
-  round_tf32: call("round_tf32"),
   and: bitwise("&", "&&", "and"),
   or: bitwise("|", "||", "or"),
   xor: bitwise("^", "!=", "xor"),
@@ -321,8 +320,8 @@ class Cuda implements Dialect {
     const { elem } = this.#program.buffers[copy.buffer]!;
     const target = `(unsigned*)s_${this.#program.shared[copy.array]!.name} + ${to}`;
     const source = `(const ${ELEMS[elem]}*)${this.#names[copy.buffer]!} + ${index}`;
-    const valid = elements === null ? `${copy.bytes}u` : `${paren(elements)} * ${ELEM_BYTES[elem]}u`;
-    return `kd_copy_async<${copy.bytes}>(${target}, ${source}, ${valid});`;
+    const valid = elements === null ? "" : `, ${paren(elements)} * ${ELEM_BYTES[elem]}u`;
+    return `kd_copy_async<${copy.bytes}>(${target}, ${source}${valid});`;
   }
   commitCopies(): string {
     return "kd_commit_copies();";
@@ -332,27 +331,6 @@ class Cuda implements Dialect {
   }
   barrier(): string[] {
     return ["__syncthreads();"];
-  }
-  /** A workgroup array as words. */
-  #words(array: number, scalar: ScalarType): string {
-    const { name, type } = this.#program.shared[array]!;
-    return type.lanes === 1 && type.scalar === scalar ? `s_${name}` : `((${SCALARS[scalar]}*)s_${name})`;
-  }
-  copyAsync(
-    { array, buffer, bytes }: Parameters<Dialect["copyAsync"]>[0],
-    to: string,
-    index: string,
-    elements: string | null,
-  ): string {
-    const { elem, lanes } = this.#program.buffers[buffer]!;
-    const size = elements === null ? "" : `, ${elements} * ${ELEM_BYTES[elem] * lanes}u`;
-    return `kd_cp_async_${bytes}(${this.#words(array, "u32")} + ${to}, ${this.#names[buffer]!} + ${index}${size});`;
-  }
-  commitCopies(): string {
-    return "kd_cp_async_commit();";
-  }
-  waitCopies(pending: number): string {
-    return `kd_cp_async_wait<${pending}>();`;
   }
 }
 

@@ -11,7 +11,7 @@ import { CUDA_MATRIX } from "./cuda_matrix.ts";
 
 /** Vectors are aligned as the widest load and store of them wants it. */
 const VECTORS = String.raw`
-#define KD static __device__ __forceinline__
+#define KD __device__ __forceinline__
 
 template <class T> struct alignas(2 * sizeof(T)) kd_vec2 { T x, y; };
 template <class T> struct alignas(sizeof(T) < 8 ? 4 * sizeof(T) : 16) kd_vec4 { T x, y, z, w; };
@@ -158,8 +158,8 @@ KD_LANES_3(kd_fma) KD_LANES_3(kd_select)
 
 /** Floats become integers by the instructions that saturate: a cast out of range is undefined to the compiler. */
 const CONVERSIONS = String.raw`
-template <class To, class From> struct kd_cast { KD To of(From x) { return (To)x; } };
-#define KD_CAST(TO, FROM, F) template <> struct kd_cast<TO, FROM> { KD TO of(FROM x) { return F(x); } };
+template <class To, class From> struct kd_cast { static KD To of(From x) { return (To)x; } };
+#define KD_CAST(TO, FROM, F) template <> struct kd_cast<TO, FROM> { static KD TO of(FROM x) { return F(x); } };
 KD_CAST(int, float, __float2int_rz) KD_CAST(unsigned, float, __float2uint_rz) KD_CAST(long long, float, __float2ll_rz)
 KD_CAST(int, double, __double2int_rz) KD_CAST(unsigned, double, __double2uint_rz) KD_CAST(long long, double, __double2ll_rz)
 template <class To, class From> KD To kd_convert(From a) { return kd_cast<To, From>::of(a); }
@@ -168,8 +168,8 @@ template <class To, class From> KD kd_vec4<To> kd_convert(kd_vec4<From> a) {
   return {kd_convert<To>(a.x), kd_convert<To>(a.y), kd_convert<To>(a.z), kd_convert<To>(a.w)};
 }
 
-template <class To, class From> struct kd_bits { KD To of(From x) { return (To)x; } };
-#define KD_BITS(TO, FROM, F) template <> struct kd_bits<TO, FROM> { KD TO of(FROM x) { return F(x); } };
+template <class To, class From> struct kd_bits { static KD To of(From x) { return (To)x; } };
+#define KD_BITS(TO, FROM, F) template <> struct kd_bits<TO, FROM> { static KD TO of(FROM x) { return F(x); } };
 KD_BITS(int, float, __float_as_int) KD_BITS(unsigned, float, __float_as_uint) KD_BITS(long long, double, __double_as_longlong)
 KD_BITS(float, int, __int_as_float) KD_BITS(float, unsigned, __uint_as_float) KD_BITS(double, long long, __longlong_as_double)
 template <class To, class From> KD To kd_bitcast(From a) { return kd_bits<To, From>::of(a); }
@@ -224,7 +224,7 @@ template <kd_way W, class T> KD kd_vec4<T> kd_shuffle(unsigned threads, kd_vec4<
 // How many threads this thread's warp has in a workgroup of that many.
 KD unsigned kd_warp_threads(unsigned workgroup) { return kd_min(32u, workgroup - (threadIdx.x & ~31u)); }
 
-#define KD_FOLD(F) struct F##_fold { template <class T> KD T of(T a, T b) { return F(a, b); } };
+#define KD_FOLD(F) struct F##_fold { template <class T> static KD T of(T a, T b) { return F(a, b); } };
 KD_FOLD(kd_add) KD_FOLD(kd_mul) KD_FOLD(kd_min) KD_FOLD(kd_max) KD_FOLD(kd_and) KD_FOLD(kd_or) KD_FOLD(kd_xor)
 template <class F, class T> KD T kd_reduce(unsigned threads, T x) {
   if (threads == 32u) {
