@@ -110,12 +110,18 @@ class Device {
     Pool* pool;
   };
 
+  void open();
   void make_current() const;
+  // Waits until nothing that was freed is in use.
+  void settle();
   void require_no_capture(const char* what) const;
-  void enqueue(const uint32_t* words, size_t length, const char*& op);
-  std::shared_ptr<Event> event(uint32_t number) const;
+  void run_command(const uint32_t* words, size_t length);
+  const std::shared_ptr<Event>& event(uint32_t number) const;
   Graph& graph(uint32_t number);
   void record(Event& event);
+  // An event at this place of the stream.
+  std::shared_ptr<Event> mark();
+  Pool* leave_capture(CUgraph& graph, CUresult& result);
   void drop_everything();
 
   std::shared_ptr<const Driver> driver_;
@@ -129,15 +135,19 @@ class Device {
   std::optional<Failure> lost_;
   Counts counts_;
 
+  std::unique_ptr<EventStock> stock_;
   std::unique_ptr<Allocator> memory_;
   std::unique_ptr<Staging> staging_;
   std::unique_ptr<Waiter> waiter_;
   std::vector<CUmodule> modules_;
   std::vector<Function> functions_;
   std::vector<std::shared_ptr<Event>> events_;
+  std::vector<uint32_t> free_events_;
+  uint64_t records_ = 0;
   std::vector<Graph> graphs_;
-  // The pool of the capture that is under way.
+  // The pool of the capture that is under way, and where the stream was when it began.
   Pool* capture_ = nullptr;
+  std::shared_ptr<Event> capture_start_;
   bool libraries_opened_ = false;
   std::unique_ptr<Libraries> libraries_;
 };
