@@ -17,6 +17,7 @@ import type {
   Instr,
   Lanes,
   MathName,
+  MatrixFormat,
   Operand,
   OpName,
   Program,
@@ -28,6 +29,7 @@ import type {
   Type,
 } from "./ir.ts";
 import { COMPARISONS, MATH, OPS, VALUE_OF } from "./ir.ts";
+import { existsFor } from "./domain.ts";
 import { dropUnused, foldConstants, simplify } from "./simplify.ts";
 
 export type Num = V | number;
@@ -229,6 +231,41 @@ export class SharedVar {
       value: this.block.operand(value, this.array.type),
     });
   }
+  /** One 32-bit lane; the index counts the lanes of all vectors. */
+  loadWord(index: Num): V {
+    this.#words("loadWord");
+    const type = typeOf(this.array.type.scalar);
+    return this.block.emit(type, { kind: "load_word", array: this.index, index: this.block.index(index) });
+  }
+  /** See ir.ts, `load_matrices`; the index counts words. */
+  loadMatrices(index: Num, transposed: boolean): V {
+    this.#words("loadMatrices");
+    if (this.array.type.lanes !== 4) fail(`loadMatrices: workgroup array ${this.array.name} is not one of vectors of four`);
+    const instr = { kind: "load_matrices", array: this.index, index: this.block.index(index), transposed } as const;
+    return this.block.subgroupValue(typeOf("u32", 4), instr);
+  }
+  /**
+   * Starts a copy of `bytes` bytes to word `to` from element `index` of a read-only buffer; of the source only the first `elements` are
+   * read, then come zeros. See `commitCopies` and `waitCopies`.
+   */
+  copyFrom(buffer: BufferVar, to: Num, index: Num, bytes: 4 | 8 | 16, elements: V | null = null): void {
+    this.#words("copyFrom");
+    if (buffer.param.access !== "read") fail(`copyFrom: buffer ${buffer.param.name} is written`);
+    this.block.push({
+      kind: "copy_async",
+      array: this.index,
+      to: this.block.index(to),
+      buffer: buffer.index,
+      index: this.block.index(index),
+      bytes,
+      elements: elements === null ? null : this.block.operand(elements, typeOf("u32")),
+    });
+  }
+  #words(what: string): void {
+    const { name, type, atomic } = this.array;
+    const word = type.scalar === "u32" || type.scalar === "i32" || type.scalar === "f32";
+    if (!word || atomic) fail(`${what}: workgroup array ${name} does not consist of 32-bit words`);
+  }
   atomic(op: AtomicOp, index: Num, value: Num | null = null): V {
     if (!this.array.atomic) fail(`workgroup array ${this.array.name} is not atomic`);
     return this.block.atomic(op, { array: this.index }, this.array.type, index, value);
@@ -249,6 +286,12 @@ export class Block {
     const id = this.nextId++;
     this.push({ kind: "let", id, type, instr });
     return new V(this, { kind: "ref", type, id });
+  }
+
+  /** The value of an instruction in which a whole subgroup takes part. */
+  subgroupValue(type: Type, instr: Instr): V {
+    this.usesSubgroups = true;
+    return this.emit(type, instr);
   }
 
   const(value: number | bigint | boolean, scalar: ScalarType, lanes: Lanes = 1): V {
@@ -297,7 +340,7 @@ export class Block {
       if (shift && i === 1) return this.operand(a, typeOf("u32", type.lanes));
       return this.operand(a, type);
     });
-    checkDomain(name, type);
+    if (!existsFor(name, type.scalar)) fail(`there is no ${name} for ${type.scalar}`);
     const result = COMPARISONS.has(name) ? typeOf("bool", type.lanes) : type;
     const known = foldConstants(name, result, operands) ?? simplify(name, operands);
     return known !== null ? new V(this, known) : this.emit(result, { kind: "op", op: name, args: operands });
@@ -328,6 +371,11 @@ export class Block {
     if (x.scalar === "bool" || scalar === "bool" || wide(x.scalar) !== wide(scalar))
       fail(`no bitcast from ${x.scalar} to ${scalar}`);
     return this.emit(typeOf(scalar, x.type.lanes), { kind: "bitcast", arg: x.operand });
+  }
+  /** Two f32 rounded to 16 bits each, in one word; `low` comes first in memory. */
+  pack(format: "f16" | "bf16", low: V, high: V): V {
+    const args = [this.operand(low, typeOf("f32")), this.operand(high, typeOf("f32"))] as const;
+    return this.emit(typeOf("u32"), { kind: "pack", format, args });
   }
   /** A vector of 2 or 4 values of one scalar type. */
   vector(parts: readonly V[]): V {
@@ -409,34 +457,6 @@ export class Block {
   }
 }
 
-/** Which operations exist for which types. */
-function checkDomain(name: OpName, { scalar }: Type): void {
-  const float = scalar === "f32" || scalar === "f64";
-  const floats: readonly OpName[] = [
-    "fma",
-    "sqrt",
-    "rsqrt",
-    "floor",
-    "ceil",
-    "trunc",
-    "round",
-    "exp2_fast",
-    "log2_fast",
-    "is_nan",
-  ];
-  const integers: readonly OpName[] = ["shl", "shr", "rem", "count_leading_zeros", "count_one_bits"];
-  const bits: readonly OpName[] = ["and", "or", "xor", "not"];
-  const either: readonly OpName[] = ["eq", "ne", "select"];
-  const ok = floats.includes(name)
-    ? float
-    : integers.includes(name)
-      ? !float && scalar !== "bool"
-      : bits.includes(name)
-        ? !float
-        : either.includes(name) || scalar !== "bool";
-  if (!ok) fail(`there is no ${name} for ${scalar}`);
-}
-
 export class KernelBuilder extends Block {
   readonly #buffers: BufferParam[] = [];
   readonly #params: ScalarParam[] = [];
@@ -498,10 +518,26 @@ export class KernelBuilder extends Block {
     return new V(this, { kind: "builtin", type: typeOf("u32"), name: "subgroup_size" });
   }
   subgroup(op: SubgroupOp, x: V, by?: Num): V {
-    this.usesSubgroups = true;
     const args = [x.operand];
     if (by !== undefined) args.push(this.operand(by, typeOf("u32")));
-    return this.emit(x.type, { kind: "subgroup", op, args });
+    return this.subgroupValue(x.type, { kind: "subgroup", op, args });
+  }
+  /** a b + c on matrix units: see ir.ts, `mma`. */
+  mma(format: MatrixFormat, a: V, b: V, c: V): V {
+    const args = [
+      this.operand(a, typeOf("u32", 4)),
+      this.operand(b, typeOf("u32", 2)),
+      this.operand(c, typeOf("f32", 4)),
+    ] as const;
+    return this.subgroupValue(typeOf("f32", 4), { kind: "mma", format, args });
+  }
+  /** What `copyFrom` has started since the last time becomes a group. */
+  commitCopies(): void {
+    this.push({ kind: "commit_copies" });
+  }
+  /** Waits for all groups but the latest `pending`. Other threads see what was copied after a barrier. */
+  waitCopies(pending: number): void {
+    this.push({ kind: "wait_copies", pending });
   }
   barrier(scope: "workgroup" | "storage" = "workgroup"): void {
     this.push({ kind: "barrier", scope });

@@ -23,6 +23,12 @@ export interface GpuCaps {
   readonly maxBufferSize: number;
   /** int64 and float64 in full; without, int64 lives as i32 and float64 does not exist. */
   readonly wide: boolean;
+  /** What matrix units multiply, in subgroups of 32 threads; null: there are none. */
+  readonly matrix: { readonly f16: boolean; readonly bf16: boolean; readonly tf32: boolean } | null;
+  /** Copies from buffers to workgroup memory that go on while threads compute. */
+  readonly asyncCopy: boolean;
+  /** Processors that workgroups are spread over; null: not known. */
+  readonly processors: number | null;
 }
 
 /** How a dtype lives on the device. */

@@ -113,6 +113,8 @@ export const OPS = {
   /** The target's own fast forms: relative error about 2^-20 within [-126, 126]; for softmax and the like, where that is enough. */
   exp2_fast: 1,
   log2_fast: 1,
+  /** f32 to the nearest with 10 bits of fraction (half away from zero), for matrix units; NaN stays NaN. */
+  round_tf32: 1,
   and: 2,
   or: 2,
   xor: 2,
@@ -174,6 +176,12 @@ export type MathName = keyof typeof MATH;
 export type SubgroupOp = "add" | "mul" | "min" | "max" | "and" | "or" | "xor" | "shuffle" | "shuffle_xor" | "broadcast_first";
 export type AtomicOp = "add" | "min" | "max" | "and" | "or" | "exchange" | "load" | "store";
 
+/**
+ * How matrix units take their factors: two f16 or bf16 a word (the first in the low half), or an f32 of which only the upper 19 bits count
+ * (`round_tf32` rounds to them).
+ */
+export type MatrixFormat = "f16" | "bf16" | "tf32";
+
 /** How a value comes about. */
 export type Instr =
   | { readonly kind: "op"; readonly op: OpName; readonly args: readonly Operand[] }
@@ -201,7 +209,28 @@ export type Instr =
       readonly target: { readonly buffer: number } | { readonly array: number };
       readonly index: Operand;
       readonly value: Operand | null;
-    };
+    }
+  /** Two f32 in one u32, the first in the low half, rounded to nearest even. */
+  | { readonly kind: "pack"; readonly format: "f16" | "bf16"; readonly args: readonly [Operand, Operand] }
+  /** One 32-bit lane of a workgroup array of vectors: the index counts lanes of all vectors. */
+  | { readonly kind: "load_word"; readonly array: number; readonly index: Operand }
+  /**
+   * Four matrices of 8 rows of 16 bytes from workgroup memory (PTX's ldmatrix.x4), as u32x4, by a subgroup of 32 threads that all take part.
+   * Thread 8 i + r says where row r of matrix i begins: the index counts words and is a multiple of 4. Lane i of the result has, of
+   * matrix i, word `thread % 4` of row `thread / 4`; transposed, seen as 8 x 8 elements of 16 bits, it has elements (2 c, r) and
+   * (2 c + 1, r), where c = thread % 4 and r = thread / 4.
+   */
+  | { readonly kind: "load_matrices"; readonly array: number; readonly index: Operand; readonly transposed: boolean }
+  /**
+   * a b + c by a subgroup of 32 threads that all take part, in PTX's layouts. With g = thread / 4 and t = thread % 4, f16 and bf16
+   * (mma.m16n8k16; pairs along k, the first at an even k):
+   *   a (16 x 16), u32x4: rows g and g + 8 at k = 2 t, then both at k = 2 t + 8;  b (16 x 8), u32x2: column g at k = 2 t, then 2 t + 8
+   * tf32 (mma.m16n8k8):
+   *   a (16 x 8), u32x4: rows g and g + 8 at k = t, then both at k = t + 4;  b (8 x 8), u32x2: column g at k = t, then t + 4
+   * c and the result (16 x 8), f32x4: row g at columns 2 t and 2 t + 1, then row g + 8. Products are exact, the order and rounding of
+   * sums are unspecified (no worse than truncation to f32).
+   */
+  | { readonly kind: "mma"; readonly format: MatrixFormat; readonly args: readonly [a: Operand, b: Operand, c: Operand] };
 
 /** What an instruction takes, in order. */
 export function operandsOf(instr: Instr): readonly Operand[] {
@@ -210,6 +239,8 @@ export function operandsOf(instr: Instr): readonly Operand[] {
     case "math":
     case "call":
     case "subgroup":
+    case "pack":
+    case "mma":
       return instr.args;
     case "convert":
     case "bitcast":
@@ -220,6 +251,8 @@ export function operandsOf(instr: Instr): readonly Operand[] {
     case "load":
     case "load_shared":
     case "load_uniform":
+    case "load_word":
+    case "load_matrices":
       return [instr.index];
     case "atomic":
       return instr.value === null ? [instr.index] : [instr.index, instr.value];
@@ -247,6 +280,24 @@ export type Stmt =
     }
   /** `head` is run, then `cond` looked at, then `body`, and again. */
   | { readonly kind: "while"; readonly head: readonly Stmt[]; readonly cond: Operand; readonly body: readonly Stmt[] }
+  /**
+   * Starts a copy of 4, 8 or 16 bytes from a read-only buffer to workgroup memory, each place a multiple of that. `index` and `elements`
+   * count lanes of the buffer's vectors, `to` words of the array. Only the first `elements` are read, zeros follow; null: all of
+   * them. Until the thread has waited for the copy nobody may touch its target; then it is as if the thread had stored it just there.
+   */
+  | {
+      readonly kind: "copy_async";
+      readonly array: number;
+      readonly to: Operand;
+      readonly buffer: number;
+      readonly index: Operand;
+      readonly bytes: 4 | 8 | 16;
+      readonly elements: Operand | null;
+    }
+  /** The copies that this thread has started since the last commit become a group. */
+  | { readonly kind: "commit_copies" }
+  /** Waits until all groups of this thread but the latest `pending` have been copied. */
+  | { readonly kind: "wait_copies"; readonly pending: number }
   /** All threads of the workgroup get here together; what they wrote to workgroup memory (and to buffers) before is seen by all after. */
   | { readonly kind: "barrier"; readonly scope: "workgroup" | "storage" };
 

@@ -110,6 +110,8 @@ const PURE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>([
   "extract",
   "load",
   "load_shared",
+  "load_word",
+  "pack",
   "read",
   "call",
 ]);
@@ -139,6 +141,11 @@ export function dropUnused(stmts: readonly Stmt[], result: Operand | null): Stmt
           use(s.index);
           use(s.value);
           break;
+        case "copy_async":
+          use(s.to);
+          use(s.index);
+          if (s.elements !== null) use(s.elements);
+          break;
         case "if": {
           const inner = { ...s, then: walk(s.then), else: walk(s.else) };
           use(s.cond);
@@ -157,6 +164,8 @@ export function dropUnused(stmts: readonly Stmt[], result: Operand | null): Stmt
           kept.push({ ...s, head: walk(s.head), body });
           continue;
         }
+        case "commit_copies":
+        case "wait_copies":
         case "barrier":
           break;
       }

@@ -49,7 +49,6 @@ export function capsOf({ capability, maxThreadsPerBlock, multiprocessors, shared
     maxWorkgroupSize: maxThreadsPerBlock,
     maxBufferSize: MOST_BUFFER_BYTES,
     wide: true,
-    processors: multiprocessors,
     matrix: modern ? { f16: true, bf16: true, tf32: true } : null,
     asyncCopy: modern,
     processors: multiprocessors,

@@ -5,8 +5,10 @@
 
 import type { Elem, Program, SubgroupOp } from "../ir.ts";
 import { ELEM_BYTES } from "../ir.ts";
+import { Copies, multiply, readMatrices } from "./interpret_matrix.ts";
 import {
   currentThread,
+  finest,
   InterpretError,
   type Memory,
   MEMORY_OF,
@@ -22,7 +24,7 @@ import {
   type Watch,
   watchShared,
 } from "./interpret_memory.ts";
-import { type Site, toJavaScript } from "./javascript.ts";
+import { type CopySite, type Site, toJavaScript } from "./javascript.ts";
 import { makeRuntime } from "./javascript_runtime.ts";
 
 export { InterpretError, type Memory, poison, poisonBytes } from "./interpret_memory.ts";
@@ -65,12 +67,15 @@ export function memoryOf(
 
 type Value = number | bigint | boolean;
 type Slots = Value[][];
+/** What threads bring to a meeting: at most the operands of `mma`. */
+const SLOTS = 10;
 type Thread = Generator<number, void, undefined>;
 
 interface Compiled {
   readonly bind: (values: readonly unknown[]) => void;
   readonly thread: (group: number, thread: number) => Thread | undefined;
   readonly sites: readonly Site[];
+  readonly copies: readonly CopySite[];
 }
 
 /** What the checks of the running program may name. */
@@ -98,10 +103,10 @@ function compile(program: Program, options: InterpretOptions): Compiled {
   let compiled = variants.get(key);
   if (compiled === undefined) {
     const runtime = makeRuntime(hostile, outside, outsideShared);
-    const { source, sites } = toJavaScript(program, Object.keys(runtime), { races, uninitialised, fused, hostile });
+    const { source, sites, copies } = toJavaScript(program, Object.keys(runtime), { races, uninitialised, fused, hostile });
     // The program's text is made of numbers and names that we choose.
-    const make = new Function("rt", source) as (rt: unknown) => Omit<Compiled, "sites">;
-    compiled = { ...make(runtime), sites };
+    const make = new Function("rt", source) as (rt: unknown) => Omit<Compiled, "sites" | "copies">;
+    compiled = { ...make(runtime), sites, copies };
     variants.set(key, compiled);
   }
   return compiled;
@@ -123,15 +128,29 @@ export function interpret(program: Program, launch: InterpretLaunch, options: In
   const arrays = program.shared.map(({ type, length }) =>
     Array.from({ length: type.lanes }, () => new REGISTER_MEMORY[type.scalar](length)),
   );
-  const sharedWatches = program.shared.map(({ name, length }) => watchShared(name, length));
-  const slots: Slots = Array.from({ length: 4 }, () => new Array<Value>(program.workgroup).fill(0));
+  const sharedWatches = program.shared.map((array, i) => {
+    const sizes = compiled.copies.filter((c) => c.array === i).map((c) => c.bytes);
+    return watchShared(array, Math.min(...sizes) < 4 * array.type.lanes, sizes.length > 0);
+  });
+  const slots: Slots = Array.from({ length: SLOTS }, () => new Array<Value>(program.workgroup).fill(0));
   const seconds = new Array<number>(program.workgroup).fill(0);
   startLaunch();
   const watches = watchBuffers(program.buffers, buffers);
+  const copies = new Copies(
+    compiled.copies.map(({ buffer, array }) => ({
+      buffer: program.buffers[buffer]!,
+      memory: buffers[buffer]!,
+      source: watches[buffer]!,
+      array: program.shared[array]!,
+      lanes: arrays[array]!,
+      target: options.races === false ? null : finest(sharedWatches[array]!),
+    })),
+  );
   compiled.bind([
     slots,
     seconds,
     subgroupSize,
+    copies,
     ...buffers.flatMap((b, i) => [b, Math.floor(b.length / program.buffers[i]!.lanes), watches[i]]),
     ...arrays.flatMap((lanes, i) => [...lanes, sharedWatches[i]]),
     ...params,
@@ -151,6 +170,7 @@ export function interpret(program: Program, launch: InterpretLaunch, options: In
           compiled.thread(group, t);
         }
       } else runMeeting(state, group, orders);
+      copies.end();
     }
   } catch (error) {
     if (!(error instanceof InterpretError)) throw error;
@@ -265,15 +285,14 @@ function runMeeting(state: Workgroup, group: number, orders: readonly Uint32Arra
     for (let first = 0; first < at.length; first += subgroup) {
       const end = Math.min(first + subgroup, at.length);
       let some = -1;
-      for (let t = first; t < end; t++) if (at[t]! >= 0 && sites[at[t]!]!.kind === "subgroup") some = t;
+      for (let t = first; t < end; t++) if (at[t]! >= 0 && ofSubgroup(sites[at[t]!]!)) some = t;
       if (some < 0) continue;
       for (let t = first; t < end; t++) {
         if (at[t] === at[some]) continue;
         setThread(t);
         throw new InterpretError(`this thread does not take part in ${describe(state, at[some]!)} of its subgroup`);
       }
-      const { op, type } = sites[at[some]!] as Extract<Site, { kind: "subgroup" }>;
-      for (let l = 0; l < type.lanes; l++) subgroupValues(op, type.scalar, state.slots[l]!, state.seconds, first, end);
+      meetSubgroup(state, sites[at[some]!]!, first, end);
       at.fill(READY, first, end);
       any = true;
     }
@@ -281,12 +300,29 @@ function runMeeting(state: Workgroup, group: number, orders: readonly Uint32Arra
   }
 }
 
+function ofSubgroup({ kind }: Site): boolean {
+  return kind === "subgroup" || kind === "mma" || kind === "load_matrices";
+}
+
+/** The operation of the threads first..end-1. */
+function meetSubgroup({ arrays, slots, seconds, subgroup }: Workgroup, site: Site, first: number, end: number): void {
+  if (site.kind === "subgroup") {
+    const { op, type } = site;
+    for (let l = 0; l < type.lanes; l++) subgroupValues(op, type.scalar, slots[l]!, seconds, first, end);
+    return;
+  }
+  if (subgroup !== 32 || end - first !== 32) {
+    throw new InterpretError(`${site.kind} by a subgroup of ${end - first} threads; it takes 32`);
+  }
+  if (site.kind === "mma") multiply(site.format, slots, slots, first);
+  else if (site.kind === "load_matrices") readMatrices(arrays[site.array]!, slots, first, site.transposed);
+}
+
 function describe({ compiled, program }: Workgroup, site: number): string {
   const s = compiled.sites[site]!;
   if (s.kind === "barrier") return `${s.scope} barrier (number ${site} of the program)`;
-  return s.kind === "subgroup"
-    ? `subgroup operation ${s.op} (number ${site})`
-    : `load_uniform of ${program.shared[s.array]!.name} (number ${site})`;
+  if (s.kind !== "load_uniform") return `subgroup operation ${s.kind === "subgroup" ? s.op : s.kind} (number ${site})`;
+  return `load_uniform of ${program.shared[s.array]!.name} (number ${site})`;
 }
 
 function meet({ arrays, slots, sharedWatches, options }: Workgroup, site: Site): void {

@@ -1,7 +1,7 @@
 /** Memory as the interpreter sees it: typed arrays, storage formats, poison, and shadows that find races. */
 
 import { RuntimeError } from "../../ts/core/errors.ts";
-import type { BufferParam, Elem, ScalarType } from "../ir.ts";
+import type { BufferParam, Elem, ScalarType, SharedArray } from "../ir.ts";
 
 /** What an interpreted program did wrong. */
 export class InterpretError extends RuntimeError {
@@ -97,6 +97,8 @@ class Shadow {
   readonly readAt: Int32Array;
   /** MANY: several threads of one interval; FOREIGN: threads of several workgroups. */
   readonly reader: Int32Array;
+  /** Copies that go on; null where there are none in the program. */
+  flights: Uint8Array | null = null;
   constructor(elements: number) {
     this.writeAt = new Int32Array(elements);
     this.writer = new Int32Array(elements);
@@ -115,6 +117,8 @@ export interface Watch {
   readonly units: number;
   readonly base: number;
   readonly shared: boolean;
+  /** Words of a shadow element (workgroup memory). */
+  readonly words: number;
 }
 
 const clock = { now: 0, thread: 0, group: 0, launchStart: 0, groupStart: 0, storage: 0, shared: 0 };
@@ -161,11 +165,33 @@ export function watchBuffers(params: readonly BufferParam[], buffers: readonly M
     let shadow = byGrain.get(grain);
     if (shadow === undefined) byGrain.set(grain, (shadow = new Shadow(Math.ceil(memory.buffer.byteLength / grain))));
     const units = (memory.BYTES_PER_ELEMENT * p.lanes) / grain;
-    return { shadow, name: p.name, units, base: Math.floor(memory.byteOffset / grain), shared: false };
+    return { shadow, name: p.name, units, base: Math.floor(memory.byteOffset / grain), shared: false, words: 0 };
   });
 }
-export function watchShared(name: string, length: number): Watch {
-  return { shadow: new Shadow(length), name, units: 1, base: 0, shared: true };
+/** @param fine Whether lanes of vectors are watched each. */
+export function watchShared({ name, length, type: { lanes } }: SharedArray, fine: boolean, copied: boolean): Watch {
+  const units = fine ? lanes : 1;
+  const shadow = new Shadow(length * units);
+  if (copied) shadow.flights = new Uint8Array(length * units);
+  return { shadow, name, units, base: 0, shared: true, words: fine ? 1 : lanes };
+}
+/** The same by its smallest pieces. */
+export function finest(watch: Watch): Watch {
+  return watch.units === 1 ? watch : { ...watch, units: 1 };
+}
+
+export function startFlight({ shadow }: Watch, piece: number): void {
+  shadow.flights![piece]!++;
+}
+export function landFlight({ shadow }: Watch, piece: number): void {
+  shadow.flights![piece]!--;
+}
+/** Throws where a copy to the element goes on. */
+export function noteFlight({ shadow, name, units }: Watch, index: number): void {
+  for (let i = index * units; i < (index + 1) * units; i++) {
+    if (shadow.flights![i]! > 0)
+      throw new InterpretError(`workgroup array ${name}[${index}] is touched while a copy to it goes on`);
+  }
 }
 
 function race(watch: Watch, at: number, what: string, other: string): never {

@@ -3,18 +3,28 @@
  * yields the number of the place where it waits. Vectors become one local per lane.
  */
 
-import type { AtomicOp, Func, Instr, OpName, Operand, Program, ScalarType, Stmt, SubgroupOp, Type } from "../ir.ts";
+import type { AtomicOp, Func, Instr, MatrixFormat, OpName, Operand, Program, ScalarType, Stmt, SubgroupOp, Type } from "../ir.ts";
 
 /** Where threads meet. */
 export type Site =
   | { readonly kind: "barrier"; readonly scope: "workgroup" | "storage" }
   | { readonly kind: "load_uniform"; readonly array: number; readonly lanes: number }
-  | { readonly kind: "subgroup"; readonly op: SubgroupOp; readonly type: Type };
+  | { readonly kind: "subgroup"; readonly op: SubgroupOp; readonly type: Type }
+  | { readonly kind: "mma"; readonly format: MatrixFormat }
+  | { readonly kind: "load_matrices"; readonly array: number; readonly transposed: boolean };
+
+/** Places of a program between which it copies asynchronously. */
+export interface CopySite {
+  readonly buffer: number;
+  readonly array: number;
+  readonly bytes: number;
+}
 
 export interface Printed {
   /** The body of a function of `rt` (javascript_runtime.ts) that returns `{ bind, thread }`. */
   readonly source: string;
   readonly sites: readonly Site[];
+  readonly copies: readonly CopySite[];
 }
 
 export interface PrintOptions {
@@ -103,6 +113,8 @@ function operation(op: OpName, scalar: ScalarType, args: readonly string[], opti
       return mask(`pow(2, ${a})`);
     case "log2_fast":
       return mask(`log2(${a})`);
+    case "round_tf32":
+      return `roundTf32(${a})`;
     case "and":
       return truth ? `(${a} && ${b})` : mask(`(${a} & ${b})`);
     case "or":
@@ -178,12 +190,17 @@ const named = (prefix: string, id: number, { lanes }: Type, lane: number): strin
 
 class Printer {
   readonly sites: Site[] = [];
+  readonly copies: CopySite[] = [];
+  /** Arrays that copies go to. */
+  readonly #copied: ReadonlySet<number>;
   readonly lines: string[] = [];
 
   constructor(
     readonly program: Program,
     readonly options: PrintOptions,
-  ) {}
+  ) {
+    this.#copied = copiedArrays(program.body);
+  }
 
   part(x: Operand, lane: number): string {
     switch (x.kind) {
@@ -233,6 +250,18 @@ class Printer {
         }
         break;
       }
+      case "copy_async": {
+        const place = this.copies.push({ buffer: s.buffer, array: s.array, bytes: s.bytes }) - 1;
+        const elements = s.elements === null ? "null" : this.part(s.elements, 0);
+        out.push(`copies.start(${place}, ${this.part(s.to, 0)}, ${this.part(s.index, 0)}, ${s.bytes}, ${elements});`);
+        break;
+      }
+      case "commit_copies":
+        out.push("copies.commit();");
+        break;
+      case "wait_copies":
+        out.push(`copies.wait(${s.pending});`);
+        break;
       case "if":
         out.push(`if (${this.part(s.cond, 0)}) {`);
         this.body(s.then);
@@ -281,11 +310,22 @@ class Printer {
     const i = this.part(index, 0);
     const { length } = this.program.shared[array]!;
     this.lines.push(`if (!(${i} < ${length}${this.negative(index)})) outsideShared(${array}, ${i});`);
-    if (this.options.races && note !== null) {
-      if (this.options.uninitialised && note === "noteRead") this.lines.push(`noteInitialised(x${array}, ${i});`);
-      this.lines.push(`${note}(x${array}, ${i});`);
-    }
+    if (this.options.races && note !== null) this.noteShared(array, i, note);
     return i;
+  }
+  private noteShared(array: number, i: string, note: "noteRead" | "noteWrite"): void {
+    if (this.#copied.has(array)) this.lines.push(`noteFlight(x${array}, ${i});`);
+    if (this.options.uninitialised && note === "noteRead") this.lines.push(`noteInitialised(x${array}, ${i});`);
+    this.lines.push(`${note}(x${array}, ${i});`);
+  }
+  /** Checks an index of words, and notes the reading of the vector that it is in; returns the text of that one's place. */
+  private wordIndex(array: number, index: Operand): string {
+    const i = this.part(index, 0);
+    const { length, type } = this.program.shared[array]!;
+    this.lines.push(`if (!(${i} < ${length * type.lanes}${this.negative(index)})) outsideShared(${array}, ${i});`);
+    const at = type.lanes === 1 ? i : `(${i} / ${type.lanes} | 0)`;
+    if (this.options.races) this.noteShared(array, at, "noteRead");
+    return at;
   }
   private negative(index: Operand): string {
     return index.type.scalar === "i32" ? ` && ${this.part(index, 0)} >= 0` : "";
@@ -344,6 +384,33 @@ class Printer {
         define((l) => `${named("s", instr.array, type, l)}[${at}]${type.scalar === "bool" ? " !== 0" : ""}`);
         break;
       }
+      case "pack":
+        define(() => `${instr.format === "f16" ? "packF16" : "packBF16"}(${instr.args.map((x) => this.part(x, 0)).join(", ")})`);
+        break;
+      case "load_word": {
+        const at = this.wordIndex(instr.array, instr.index);
+        const shared = this.program.shared[instr.array]!.type;
+        const lane = `${this.part(instr.index, 0)} % ${shared.lanes}`;
+        const places = lanesOf(shared).map((l) => `${named("s", instr.array, shared, l)}[${at}]`);
+        define(() => places.reduceRight((rest, place, l) => `${lane} === ${l} ? ${place} : ${rest}`));
+        break;
+      }
+      case "load_matrices": {
+        const i = this.part(instr.index, 0);
+        this.lines.push(`aligned(${i}, 4);`);
+        this.wordIndex(instr.array, instr.index);
+        out.push(`slots[0][thread] = ${i};`);
+        this.meet({ kind: "load_matrices", array: instr.array, transposed: instr.transposed });
+        define((l) => `slots[${l}][thread]`);
+        break;
+      }
+      case "mma": {
+        const parts = instr.args.flatMap((x) => lanesOf(x.type).map((l) => this.part(x, l)));
+        parts.forEach((x, i) => out.push(`slots[${i}][thread] = ${x};`));
+        this.meet({ kind: "mma", format: instr.format });
+        define((l) => `slots[${l}][thread]`);
+        break;
+      }
       case "load_uniform":
         this.sharedIndex(instr.array, instr.index, null);
         out.push(`slots[0][thread] = ${this.part(instr.index, 0)};`);
@@ -389,6 +456,17 @@ class Printer {
   }
 }
 
+/** Arrays that copies of these statements go to. */
+function copiedArrays(stmts: readonly Stmt[], found = new Set<number>()): ReadonlySet<number> {
+  for (const s of stmts) {
+    if (s.kind === "copy_async") found.add(s.array);
+    else if (s.kind === "if") [s.then, s.else].forEach((part) => copiedArrays(part, found));
+    else if (s.kind === "for") copiedArrays(s.body, found);
+    else if (s.kind === "while") [s.head, s.body].forEach((part) => copiedArrays(part, found));
+  }
+  return found;
+}
+
 export function toJavaScript(program: Program, runtimeNames: readonly string[], options: PrintOptions): Printed {
   const printer = new Printer(program, options);
   const { lines } = printer;
@@ -396,7 +474,7 @@ export function toJavaScript(program: Program, runtimeNames: readonly string[], 
   const shared = program.shared.flatMap(({ type }, i) => [...lanesOf(type).map((l) => named("s", i, type, l)), `x${i}`]);
   const params = program.params.map((_, i) => `p${i}`);
   lines.push('"use strict";', `const { ${runtimeNames.join(", ")} } = rt;`);
-  lines.push("let slots, seconds, subgroup_size;");
+  lines.push("let slots, seconds, subgroup_size, copies;");
   const all = [...buffers, ...shared, ...params];
   if (all.length > 0) lines.push(`let ${all.map((n) => `g_${n}`).join(", ")};`);
   for (const f of program.funcs) printer.func(f);
@@ -408,7 +486,7 @@ export function toJavaScript(program: Program, runtimeNames: readonly string[], 
   if (all.length > 0) lines.push(`const ${all.map((n) => `${n} = g_${n}`).join(", ")};`);
   if (program.subgroups) lines.push("const subgroup_lane = thread % subgroup_size;");
   lines.push(...body, "}");
-  const bound = ["slots", "seconds", "subgroup_size", ...all.map((n) => `g_${n}`)];
+  const bound = ["slots", "seconds", "subgroup_size", "copies", ...all.map((n) => `g_${n}`)];
   lines.push(`function bind(values) { [${bound.join(", ")}] = values; }`, "return { bind, thread };");
-  return { source: lines.join("\n"), sites: printer.sites };
+  return { source: lines.join("\n"), sites: printer.sites, copies: printer.copies };
 }

@@ -6,6 +6,7 @@ import {
   BF16_VALUES,
   F16_VALUES,
   InterpretError,
+  noteFlight,
   noteInitialised,
   noteRead,
   noteWrite,
@@ -13,6 +14,7 @@ import {
   toBF16,
   toF16,
 } from "./interpret_memory.ts";
+import { roundTf32 } from "./interpret_matrix.ts";
 
 const { fround } = Math;
 
@@ -153,6 +155,13 @@ export function makeRuntime(hostile: boolean, outside: Outside, outsideShared: O
     noteRead,
     noteWrite,
     noteInitialised,
+    noteFlight,
+    roundTf32,
+    packF16: (x: number, y: number): number => (toF16(x) | (toF16(y) << 16)) >>> 0,
+    packBF16: (x: number, y: number): number => (toBF16(x) | (toBF16(y) << 16)) >>> 0,
+    aligned(index: number, to: number): void {
+      if (index % to !== 0) throw new InterpretError(`word ${index} is not at a multiple of ${to}`);
+    },
     toF16,
     toBF16,
     F16_VALUES,

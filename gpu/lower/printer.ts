@@ -9,20 +9,30 @@ export interface Dialect {
   builtin(name: Extract<Operand, { kind: "builtin" }>["name"]): string;
   /** The text of a value; `args` gives its operands' texts in order. */
   value(type: Type, instr: Exclude<Instr, { kind: "read" }>, text: (x: Operand) => string): string;
-  declareLet(name: string, type: Type, value: string): string;
+  /** @param used Whether anything uses the value: if not, it is there for its effect. */
+  declareLet(name: string, type: Type, value: string, used: boolean): string;
   declareVar(name: string, type: Type, value: string): string;
   store(buffer: number, index: string, value: string): string;
   storeShared(array: number, index: string, value: string): string;
   forHead(counter: string, type: Type, from: string, to: string, step: string): string;
   loopHead: string;
   barrier(scope: "workgroup" | "storage"): string[];
+  /** Texts of the operands; `elements` is null where all of `bytes` are read. */
+  copyAsync(copy: Extract<Stmt, { kind: "copy_async" }>, to: string, index: string, elements: string | null): string;
+  commitCopies(): string;
+  waitCopies(pending: number): string;
 }
 
 /** Instructions that give the same value wherever they stand. */
-const MOVABLE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>(["op", "math", "convert", "bitcast", "vector", "extract"]);
+const MOVABLE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>(["op", "math", "convert", "bitcast", "vector", "extract", "pack"]);
 
-/** Values of movable instructions that are used exactly once, in the block that they are made in. */
-function inlinable(body: readonly Stmt[], result: Operand | null): ReadonlySet<number> {
+interface Uses {
+  /** Values of movable instructions that are used exactly once, in the block that they are made in. */
+  readonly inline: ReadonlySet<number>;
+  readonly used: { has(id: number): boolean };
+}
+
+function findUses(body: readonly Stmt[], result: Operand | null): Uses {
   const home = new Map<number, readonly Stmt[]>();
   const uses = new Map<number, number>();
   const elsewhere = new Set<number>();
@@ -49,6 +59,11 @@ function inlinable(body: readonly Stmt[], result: Operand | null): ReadonlySet<n
           use(s.index, block);
           use(s.value, block);
           break;
+        case "copy_async":
+          use(s.to, block);
+          use(s.index, block);
+          if (s.elements !== null) use(s.elements, block);
+          break;
         case "if":
           use(s.cond, block);
           walk(s.then);
@@ -66,6 +81,8 @@ function inlinable(body: readonly Stmt[], result: Operand | null): ReadonlySet<n
           use(s.cond, s.head);
           walk(s.body);
           break;
+        case "commit_copies":
+        case "wait_copies":
         case "barrier":
           break;
       }
@@ -73,7 +90,8 @@ function inlinable(body: readonly Stmt[], result: Operand | null): ReadonlySet<n
   };
   walk(body);
   if (result !== null) use(result, body);
-  return new Set([...home.keys()].filter((id) => uses.get(id) === 1 && !elsewhere.has(id)));
+  const inline = new Set([...home.keys()].filter((id) => uses.get(id) === 1 && !elsewhere.has(id)));
+  return { inline, used: uses };
 }
 
 /** Text nested deeper than this gets a name, to keep lines readable. */
@@ -82,12 +100,12 @@ const LONGEST = 100;
 class BlockPrinter {
   readonly lines: string[] = [];
   readonly #dialect: Dialect;
-  readonly #inline: ReadonlySet<number>;
+  readonly #uses: Uses;
   readonly #texts = new Map<number, string>();
 
   constructor(dialect: Dialect, body: readonly Stmt[], result: Operand | null) {
     this.#dialect = dialect;
-    this.#inline = inlinable(body, result);
+    this.#uses = findUses(body, result);
   }
 
   readonly operand = (x: Operand): string => {
@@ -114,8 +132,8 @@ class BlockPrinter {
     switch (s.kind) {
       case "let": {
         const text = s.instr.kind === "read" ? `m${s.instr.id}` : d.value(s.type, s.instr, this.operand);
-        if (this.#inline.has(s.id) && text.length <= LONGEST) this.#texts.set(s.id, text);
-        else put(d.declareLet(`v${s.id}`, s.type, text));
+        if (this.#uses.inline.has(s.id) && text.length <= LONGEST) this.#texts.set(s.id, text);
+        else put(d.declareLet(`v${s.id}`, s.type, text, this.#uses.used.has(s.id)));
         break;
       }
       case "var":
@@ -152,6 +170,15 @@ class BlockPrinter {
         this.lines.push(`${inner}if (!${paren(this.operand(s.cond))}) { break; }`);
         this.block(s.body, inner);
         put("}");
+        break;
+      case "copy_async":
+        put(d.copyAsync(s, this.operand(s.to), this.operand(s.index), s.elements && this.operand(s.elements)));
+        break;
+      case "commit_copies":
+        put(d.commitCopies());
+        break;
+      case "wait_copies":
+        put(d.waitCopies(s.pending));
         break;
       case "barrier":
         for (const line of d.barrier(s.scope)) put(line);

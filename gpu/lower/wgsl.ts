@@ -104,6 +104,7 @@ const FORMS: { readonly [O in OpName]: Form } = {
   round: call("round"),
   exp2_fast: call("exp2"),
   log2_fast: call("log2"),
+  round_tf32: () => existing(null, "rounding to TF32"),
   and: infix("&"),
   or: infix("|"),
   xor: (args, type, operand) => infix(type.scalar === "bool" ? "!=" : "^")(args, type, operand),
@@ -213,6 +214,12 @@ class Wgsl implements Dialect {
         const value = instr.value === null ? "" : `, ${text(instr.value)}`;
         return `${ATOMIC[instr.op]}(&${place}[${text(instr.index)}]${value})`;
       }
+      case "pack":
+        return existing(null, `packed ${instr.format}`);
+      case "load_word":
+      case "load_matrices":
+      case "mma":
+        return existing(null, "matrix units");
     }
   }
   declareLet(name: string, _: Type, value: string): string {
@@ -237,6 +244,15 @@ class Wgsl implements Dialect {
     return `for (var ${counter}: ${typeText(type)} = ${from}; ${counter} < ${to}; ${counter} += ${step})`;
   }
   readonly loopHead = "loop";
+  copyAsync(): string {
+    return existing(null, "asynchronous copies");
+  }
+  commitCopies(): string {
+    return existing(null, "asynchronous copies");
+  }
+  waitCopies(): string {
+    return existing(null, "asynchronous copies");
+  }
   barrier(scope: "workgroup" | "storage"): string[] {
     return scope === "storage" ? ["storageBarrier();", "workgroupBarrier();"] : ["workgroupBarrier();"];
   }

@@ -118,6 +118,9 @@ function capsOf({ limits, features }: GPUDevice, info: GPUAdapterInfo | null, mi
     maxWorkgroupSize: Math.min(limits.maxComputeInvocationsPerWorkgroup, limits.maxComputeWorkgroupSizeX),
     maxBufferSize: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
     wide: false,
+    matrix: null,
+    asyncCopy: false,
+    processors: null,
   };
 }
 

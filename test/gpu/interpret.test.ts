@@ -14,6 +14,9 @@ const caps: GpuCaps = {
   maxWorkgroupSize: 256,
   maxBufferSize: 2 ** 27,
   wide: false,
+  matrix: null,
+  asyncCopy: false,
+  processors: null,
 };
 
 function run(

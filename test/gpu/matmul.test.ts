@@ -136,6 +136,9 @@ describe("plans", () => {
     maxWorkgroupSize: 256,
     maxBufferSize: 2 ** 28,
     wide: false,
+    matrix: null,
+    asyncCopy: false,
+    processors: null,
   };
   const shapes = [
     { batch: 1, m: 1024, n: 1024, k: 1024 },

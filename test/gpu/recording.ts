@@ -14,6 +14,9 @@ export const MINIMAL_CAPS: GpuCaps = {
   maxWorkgroupSize: 256,
   maxBufferSize: 128 << 20,
   wide: false,
+  matrix: null,
+  asyncCopy: false,
+  processors: null,
 };
 
 export class RecordingBackend implements GpuBackend {

@@ -272,6 +272,9 @@ describe("minimal limits", () => {
       maxWorkgroupSize: 256,
       maxBufferSize: 128 << 20,
       wide: false,
+      matrix: null,
+      asyncCopy: false,
+      processors: null,
     });
     const x = bufferOf(small, Float32Array.of(1, 2));
     affine(contextOf(small), viewOf(x), viewOf(x), 2, 2, 0, "elementwise");
