@@ -2,4 +2,4 @@
 
 import { testKnown } from "./conformance/golden.ts";
 
-await testKnown("ops", "webgpu", [0, 2]);
+await testKnown("ops", "webgpu", { part: [0, 2] });

@@ -2,4 +2,4 @@
 
 import { testKnown } from "./conformance/golden.ts";
 
-await testKnown("ops", "webgpu", [1, 2]);
+await testKnown("ops", "webgpu", { part: [1, 2] });

@@ -2,9 +2,9 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import * as torch from "kindling";
-import { runCorpus } from "./corpora.ts";
+import { runCorpus, type RunOptions } from "./corpora.ts";
 import { openCorpus } from "./corpus_files.ts";
 import type { Known } from "./known.ts";
 import { Report } from "./report.ts";
@@ -13,11 +13,19 @@ import { Session, type Namespace } from "./session.ts";
 /** Units that a device cannot do in full, with the reason. */
 export type Exceptions = Readonly<Record<keyof Known, Readonly<Record<string, string>>>>;
 
-/**
- * A test for each unit that known.json promises: every one of its cases passes on `device`, or is skipped for what the device lacks.
- * `part` of `parts`: only every so manyth unit, to spread them over files that run side by side.
- */
-export async function testKnown(kind: keyof Known, device = "cpu", [part, parts] = [0, 1]): Promise<void> {
+export interface KnownOptions {
+  /** Only every so manyth unit, to spread them over files that run side by side. */
+  readonly part?: readonly [part: number, parts: number];
+  /** Cases of operations that may be under way at once: where kernels are compiled, those of one case alone take too long. */
+  readonly concurrency?: number;
+}
+
+/** A test for each unit that known.json promises: every one of its cases passes on `device`, or is skipped for what the device lacks. */
+export async function testKnown(
+  kind: keyof Known,
+  device = "cpu",
+  { part: [part, parts] = [0, 1], concurrency = 1 }: KnownOptions = {},
+): Promise<void> {
   const pack = openCorpus(fileURLToPath(new URL(`../golden/${kind}.pack`, import.meta.url)));
   const read = <T>(name: string): T => JSON.parse(readFileSync(new URL(name, import.meta.url), "utf8")) as T;
   const known = read<Known>("./known.json")[kind];
@@ -31,10 +39,19 @@ export async function testKnown(kind: keyof Known, device = "cpu", [part, parts]
     });
   }
   const units = known.filter((unit, i) => i % parts === part && exceptions[unit] === undefined);
+  const reports = new Map<string, { readonly lines: string[]; readonly report: Report }>();
+  const runUnits = async (names: ReadonlySet<string>): Promise<void> => {
+    for (const name of names) {
+      const lines: string[] = [];
+      reports.set(name, { lines, report: new Report((line) => lines.push(line)) });
+    }
+    const report: RunOptions["report"] = (outcome) => reports.get(outcome.unit)!.report.add(outcome);
+    await runCorpus(session, pack, { only: (unit) => names.has(unit), report, concurrency });
+  };
+  if (concurrency > 1) beforeAll(() => runUnits(new Set(units)), 600_000);
   it.each(units)("%s", async (name) => {
-    const lines: string[] = [];
-    const report = new Report((line) => lines.push(line));
-    await runCorpus(session, pack, { only: (unit) => unit === name, report: (outcome) => report.add(outcome) });
+    if (concurrency === 1) await runUnits(new Set([name]));
+    const { lines, report } = reports.get(name)!;
     expect(lines.filter((line) => device === "cpu" || !line.startsWith("skip"))).toEqual([]);
     expect(report.totals.passed + (device === "cpu" ? 0 : report.totals.skipped), "cases").toBeGreaterThan(0);
   });
