@@ -185,9 +185,7 @@ const FORMS: { readonly [O in OpName]: Form } = {
   ge: infix(">=", "ge"),
   is_nan: call("is_nan"),
   select: (args, type, operands) =>
-    operands[0]!.type.lanes === 1
-      ? `(${args.join(" ? ").replace(/ \? (?=[^?]*$)/, " : ")})`
-      : call("select")(args, type, operands),
+    operands[0]!.type.lanes === 1 ? `(${args[0]!} ? ${args[1]!} : ${args[2]!})` : call("select")(args, type, operands),
 };
 
 const FOLDS: { readonly [O in SubgroupOp]: string | null } = {
