@@ -165,5 +165,5 @@ const FLAGS = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--
 export async function launch(flags: readonly string[] = FLAGS): Promise<Browser> {
   const found = findChromium();
   if (found === null) throw new Error(`NOT RUN, there is no Chromium: ${REMEDY}`);
-  return chromium.launch({ executablePath: found.executable, args: [...flags] });
+  return chromium.launch({ executablePath: found.executable, args: [...flags], timeout: 180_000 });
 }

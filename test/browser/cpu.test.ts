@@ -1,7 +1,7 @@
 /** The cpu device in Chromium: with threads where the page is isolated, on one where it is not, on the main thread and in a worker. */
 
 import { beforeAll, describe, expect, it } from "vitest";
-import { bundleProgram, useBrowser, type Program } from "./harness.ts";
+import { bundleProgram, PATIENCE, useBrowser, type Program } from "./harness.ts";
 import type * as cpuProgram from "./programs/cpu.ts";
 
 type Cpu = typeof cpuProgram;
@@ -20,7 +20,7 @@ describe("in an isolated page", () => {
     const page = await browser.open();
     expect(await page[place](cpu, "environment")).toMatchObject({ isolated: true });
     const single = await page[place](cpu, "results", 1);
-    expect(await page[place](cpu, "boot", 4, 20_000)).toBe(3);
+    expect(await page[place](cpu, "boot", 4, PATIENCE)).toBe(3);
     if (place === "run") expect(await page.run(cpu, "results", 4)).toEqual(single);
     else expect(await page.runInWorker(cpu, "resultsOnAll", 4)).toEqual(single);
     expect(page.log).toEqual([]);
@@ -28,7 +28,7 @@ describe("in an isolated page", () => {
 
   it.each(places)("threads boot while a loop awaits nothing but its losses (%s)", async (place) => {
     const page = await browser.open();
-    expect(await page[place](cpu, "bootInLoop", 3, 500)).toBe(2);
+    expect(await page[place](cpu, "bootInLoop", 3, 1e6)).toBe(2);
   });
 
   it("trains in a worker as on the main thread, whose weights are the same bit for bit", async () => {

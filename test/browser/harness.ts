@@ -1,10 +1,13 @@
 /** Tests in a real browser: one Chromium per test file; see chromium.ts for what they do with it. */
 
 import type { Browser } from "playwright-core";
-import { afterAll, afterEach, beforeAll, expect } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, vi } from "vitest";
 import { launch, root, serve, TestPage, type Site } from "./chromium.ts";
 
 export * from "./chromium.ts";
+
+/** Milliseconds that anything in a page may take: software adapters on busy machines are slow. */
+export const PATIENCE = 240_000;
 
 export interface TestBrowser {
   /** A new page of the project's own server, or of `site`. Closed at the end of the test, which fails for errors that nobody caught in it. */
@@ -16,6 +19,7 @@ export function useBrowser({ flags }: { flags?: readonly string[] } = {}): TestB
   let browser: Browser;
   let sites: { isolated: Site; plain: Site };
   let opened: TestPage[] = [];
+  vi.setConfig({ testTimeout: 2 * PATIENCE, hookTimeout: PATIENCE });
 
   beforeAll(async () => {
     browser = await launch(flags);
@@ -36,6 +40,7 @@ export function useBrowser({ flags }: { flags?: readonly string[] } = {}): TestB
   return {
     async open({ isolated = true, site, path = "/blank" } = {}) {
       const page = new TestPage(await browser.newPage());
+      page.page.setDefaultTimeout(PATIENCE);
       opened.push(page);
       await page.page.goto(`${(site ?? (isolated ? sites.isolated : sites.plain)).origin}${path}`);
       return page;

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { build as viteBuild, createServer } from "vite";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { root, serve, useBrowser, type Site, type TestPage } from "./harness.ts";
+import { PATIENCE, root, serve, useBrowser, type Site, type TestPage } from "./harness.ts";
 
 const browser = useBrowser();
 const project = mkdtempSync(join(tmpdir(), "kindling-user-"));
@@ -60,7 +60,7 @@ beforeAll(async () => {
   put("main.ts", main("./train.ts"));
   put("main-js.ts", main("./train.js"));
   put("train.ts", TRAIN);
-}, 120_000);
+});
 
 afterAll(() => {
   for (const site of sites) site.close();
@@ -80,7 +80,7 @@ interface Result {
 }
 
 async function resultOf<R = Result>({ page }: TestPage): Promise<R> {
-  await page.waitForFunction("window.result !== undefined", undefined, { timeout: 30_000 });
+  await page.waitForFunction("window.result !== undefined");
   return page.evaluate("window.result");
 }
 
@@ -127,7 +127,7 @@ it("through esbuild, without these files, says what is missing and what to do", 
   for (const name of ["main-js.js", "train.js"]) cpSync(join(project, "esbuild", name), join(project, "bare", name));
   put("bare/index.html", page(`src=main-js.js>`));
   const opened = await browser.open({ site: await site("bare"), path: "/" });
-  await expect.poll(() => opened.errorCount).toBe(1);
+  await expect.poll(() => opened.errorCount, { timeout: PATIENCE }).toBe(1);
   expect(opened.takeErrors()[0]).toMatch(/kernels_\w+\.\w+\.wasm.*404.*copy.*node_modules\/kindling\/dist/s);
 });
 

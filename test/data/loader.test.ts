@@ -120,11 +120,10 @@ describe("batches", () => {
   it("let the event loop turn", async () => {
     let ticks = 0;
     const timer = setInterval(() => ticks++, 1);
-    const end = Date.now() + 300;
     for await (const _ of new DataLoader(new Numbers(1000))) {
       const until = performance.now() + 5;
       while (performance.now() < until);
-      if (Date.now() > end) break;
+      if (ticks > 0) break;
     }
     clearInterval(timer);
     expect(ticks).toBeGreaterThan(0);

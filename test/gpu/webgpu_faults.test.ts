@@ -235,7 +235,7 @@ function runProgram(
   const { stdout, stderr, status, signal } = spawnSync(process.execPath, [programs, name], {
     env: { ...process.env, ...env },
     encoding: "utf8",
-    timeout: 30_000,
+    timeout: 120_000,
   });
   if (status !== 0) console.error(stderr);
   return { stdout, status, signal };

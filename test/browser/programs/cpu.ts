@@ -124,6 +124,6 @@ export async function memory(steps: number, every: number, device: "cpu" | "webg
 
 /** `results` when all threads have come. */
 export async function resultsOnAll(threads: number): Promise<number[]> {
-  await boot(threads, 20_000);
+  await boot(threads, 240_000);
   return results(threads);
 }
