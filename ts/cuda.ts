@@ -11,8 +11,10 @@ import type {
 } from "./core/accelerators.ts";
 import type { Device } from "./core/device.ts";
 import { RuntimeError, ValueError } from "./core/errors.ts";
+import type { Tensor } from "./core/tensor.ts";
 import { watchDeferred } from "./engine/fusion.ts";
 import { registerDevice, registerOpener } from "./ops/devices.ts";
+import { default_generator } from "./ops/random.ts";
 
 export type { CudaDeviceProperties, CudaProbe, CudaStats };
 
@@ -159,6 +161,20 @@ export function mem_get_info(device?: CudaDeviceName): readonly [free: number, t
 /** Gives memory that the caching allocator keeps back to the driver. */
 export function empty_cache(device?: CudaDeviceName): void {
   get(device, "cuda.empty_cache").emptyCache();
+}
+
+/** Sets the seed of one device's stream; `torch.manual_seed` sets those of all devices. */
+export function manual_seed(seed: number | bigint, device?: CudaDeviceName): void {
+  default_generator(get(device, "cuda.manual_seed")).manual_seed(seed);
+}
+export function manual_seed_all(seed: number | bigint): void {
+  for (let index = 0; index < device_count(); index++) manual_seed(seed, index);
+}
+export function get_rng_state(device?: CudaDeviceName): Tensor {
+  return default_generator(get(device, "cuda.get_rng_state")).get_state();
+}
+export function set_rng_state(state: Tensor, device?: CudaDeviceName): void {
+  default_generator(get(device, "cuda.set_rng_state")).set_state(state);
 }
 
 /** What has been handed to the driver so far. */
