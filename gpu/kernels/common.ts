@@ -2,6 +2,7 @@
 
 import type { View } from "../../ts/core/device.ts";
 import type { GpuCaps } from "../context.ts";
+import type { ScalarType } from "../ir.ts";
 import { type Block, type KernelBuilder, type Num, type V, typeOf } from "../builder.ts";
 
 /** The run-time geometry of a view in a kernel: u32 params `${name}_offset`, `${name}_stride0`... */
@@ -107,6 +108,8 @@ export function workgroupReduce(k: KernelBuilder, caps: GpuCaps, name: string, v
 
 /** The greatest finite f32: what masks use in place of infinity, which targets need not honour. */
 export const F32_MAX = 3.4028234663852886e38;
+/** The same for any type of floats. */
+export const greatest = (type: ScalarType): number => (type === "f64" ? Number.MAX_VALUE : F32_MAX);
 
 export function zeroOf(k: Block, like: V): V {
   return k.const(like.scalar === "bool" ? false : 0, like.scalar, like.type.lanes);

@@ -14,8 +14,8 @@ import type { Program, ScalarType } from "../ir.ts";
 import { ceilDiv, collapse, workgroupSize } from "../plan.ts";
 import { emitOp } from "../scalar/table.ts";
 import { castTo, roundTo } from "../scalar/convert.ts";
-import { bits, unless } from "../scalar/basics.ts";
-import { addressOf, clampIndex, coordinatesOf, declareShape, declareView, F32_MAX, shapeParams, viewParams } from "./common.ts";
+import { isZero, unless } from "../scalar/basics.ts";
+import { addressOf, clampIndex, coordinatesOf, declareShape, declareView, greatest, shapeParams, viewParams } from "./common.ts";
 
 const THREADS = 128;
 /** Neighbouring elements of one thread. */
@@ -71,6 +71,7 @@ function monoid(op: ScanSpec["op"], type: ScalarType): Monoid {
         result: (_, x) => x,
       };
     case "logcumsumexp": {
+      const lowest = -greatest(type);
       const scalar = (b: Block, name: "exp" | "log", x: V): V => emitOp(b, name, type, [x], type);
       // The greatest exponent, and the sum of exponentials relative to it; of minus infinity nothing is added, of NaN a NaN.
       return {
@@ -79,9 +80,9 @@ function monoid(op: ScanSpec["op"], type: ScalarType): Monoid {
           const nothing = x.eq(-Infinity);
           const nan = x.isNan();
           const sum = nan.select(x, nothing.select(b.const(0, type), b.const(1, type)));
-          return [nan.or(nothing).select(b.const(-F32_MAX, type), x), sum];
+          return [nan.or(nothing).select(b.const(lowest, type), x), sum];
         },
-        empty: (b) => [b.const(-F32_MAX, type), b.const(0, type)],
+        empty: (b) => [b.const(lowest, type), b.const(0, type)],
         combine: (b, [m, s], [n, t]) => {
           // (Equal infinities have no difference.)
           const same = m!.eq(n!);
@@ -91,7 +92,7 @@ function monoid(op: ScanSpec["op"], type: ScalarType): Monoid {
         },
         result: (b, [m, s]) => {
           const sum = m!.add(scalar(b, "log", s!));
-          return [type === "f32" ? unless(b, sum, [bits(s!).shl(1).eq(0), 0xff800000]) : sum];
+          return [unless(b, sum, [isZero(s!), -Infinity])];
         },
       };
     }

@@ -1,10 +1,10 @@
 /**
- * What the scalar functions are made of. GPU compilers may reassociate and contract float arithmetic, flush subnormals and assume that
+ * What the scalar functions are made of, of f32 and where there is no reason against it of f64. GPU compilers may reassociate and contract float arithmetic, flush subnormals and assume that
  * there are no NaN and Inf. So special values are told apart and chosen by their bits, and where a rounding error is computed or two-part
- * constants are subtracted, `opaque` hides from the compiler what it could simplify.
+ * constants are subtracted, `opaque` hides from the compiler what it could simplify. (Targets that have f64 do nothing of the kind to it.)
  */
 
-import type { Func } from "../ir.ts";
+import { type Func, MATH, type MathName } from "../ir.ts";
 import { type Block, defineFunc, type V } from "../builder.ts";
 
 /** Appends the instructions of a scalar function. */
@@ -14,42 +14,64 @@ export const INF_BITS = 0x7f800000;
 export const NAN_BITS = 0x7fc00000;
 export const SIGN_BIT = 0x80000000;
 
-/** A helper function of f32 numbers, defined when it is first used. */
+/** A helper function of floats, defined for each type of them when it is first used with it. */
 export function func(name: string, arity: number, body: Emit): Emit {
-  let made: Func | undefined;
+  const made: { f32?: Func; f64?: Func } = {};
   return (b, ...args) => {
-    made ??= defineFunc(
-      `${name}_f32`,
-      Array.from({ length: arity }, () => "f32" as const),
+    const type = isDouble(args[0]!) ? "f64" : "f32";
+    made[type] ??= defineFunc(
+      `${name}_${type}`,
+      Array.from({ length: arity }, () => type),
       body,
     );
-    return b.call(made, ...args);
+    return b.call(made[type], ...args);
   };
 }
 
-/** The bits of an f32 as u32. */
-export const bits = (x: V): V => x.bitcast("u32");
+/** A function that targets with f64 have for it, and that is made here for f32. */
+export function elementary(name: MathName, body: Emit): Emit {
+  const single = func(name, MATH[name], body);
+  return (b, ...args) => (isDouble(args[0]!) ? b.math(name, ...args) : single(b, ...args));
+}
+
+const isDouble = (x: V): boolean => x.scalar === "f64";
+/** What an algorithm takes for f32, and for f64. */
+export const pick = <T>(x: V, single: T, double: T): T => (isDouble(x) ? double : single);
+/** A number in the type of `x`. */
+export const like = (x: V, value: number): V => x.block.const(value, x.scalar);
+const long = (b: Block, value: bigint): V => b.const(value, "i64");
+
+/** The bits: of f32 as u32, of f64 as i64. */
+export const bits = (x: V): V => x.bitcast(isDouble(x) ? "i64" : "u32");
 /** The bits without the sign. */
-export const sizeBits = (x: V): V => bits(x).and(0x7fffffff);
-export const float = (x: V): V => x.bitcast("f32");
-export const isInf = (x: V): V => sizeBits(x).eq(INF_BITS);
+export const sizeBits = (x: V): V => bits(x).and(isDouble(x) ? long(x.block, 2n ** 63n - 1n) : 0x7fffffff);
+export const float = (x: V): V => x.bitcast(x.scalar === "i64" ? "f64" : "f32");
+export const isInf = (x: V): V => (isDouble(x) ? x.abs().eq(Infinity) : sizeBits(x).eq(INF_BITS));
 /** Neither Inf nor NaN. */
-export const isFinite = (x: V): V => sizeBits(x).lt(INF_BITS);
-export const isZero = (x: V): V => sizeBits(x).eq(0);
+export const isFinite = (x: V): V => (isDouble(x) ? x.abs().lt(Infinity) : sizeBits(x).lt(INF_BITS));
+export const isZero = (x: V): V => (isDouble(x) ? x.eq(0) : sizeBits(x).eq(0));
 /** Whether the sign bit is set. */
-export const isNegative = (x: V): V => x.bitcast("i32").lt(0);
-export const signOf = (x: V): V => bits(x).and(SIGN_BIT);
+export const isNegative = (x: V): V => x.bitcast(isDouble(x) ? "i64" : "i32").lt(0);
+export const signOf = (x: V): V => bits(x).and(isDouble(x) ? long(x.block, -(2n ** 63n)) : SIGN_BIT);
 /** `size`, which is not negative, with the sign of `x`. */
 export const withSign = (size: V, x: V): V => float(bits(size).or(signOf(x)));
 
 /** The same number, of which the compiler knows nothing (but Inf in place of NaN). */
-export const opaque = (x: V): V => float(x.bitcast("i32").min(INF_BITS));
+export const opaque = (x: V): V => (isDouble(x) ? x : float(x.bitcast("i32").min(INF_BITS)));
 
-/** `result`, but the f32 with bits `special` where the condition holds. */
+const single = new Float32Array(1);
+const singleBits = new Uint32Array(single.buffer);
+function bitsOf(value: number): number {
+  single[0] = value;
+  return singleBits[0]!;
+}
+
+/** `result`, but `special` where the condition holds; the last one that holds counts. */
 export function unless(b: Block, result: V, ...specials: readonly (readonly [condition: V, special: number | V])[]): V {
+  if (isDouble(result)) return specials.reduce((r, [condition, special]) => condition.select(special, r), result);
   let r = bits(result);
   for (const [condition, special] of specials) {
-    r = condition.select(typeof special === "number" ? b.u32(special) : bits(special), r);
+    r = condition.select(typeof special === "number" ? b.u32(bitsOf(special)) : bits(special), r);
   }
   return float(r);
 }
@@ -89,9 +111,11 @@ export function fastTwoSum(a: V, b: V): Pair {
   return { high, low: b.sub(opaque(high.sub(a))) };
 }
 
-/** The upper 12 bits of x, and the rest. */
+/** x cut off to half of its bits, so that its square is exact. */
+export const upper = (x: V): V => float(bits(x).and(isDouble(x) ? long(x.block, -(2n ** 27n)) : 0xfffff000));
+
 function halves(x: V): Pair {
-  const high = float(bits(x).and(0xfffff000));
+  const high = upper(x);
   return { high, low: opaque(x.sub(high)) };
 }
 

@@ -1,14 +1,13 @@
-/** Circular functions and their inverses, of f32. */
+/** Circular functions and their inverses; the algorithms are for f32. */
 
 import type { Block, V } from "../builder.ts";
 import {
   bits,
-  func,
+  elementary,
   horner,
   INF_BITS,
   isFinite,
   isNegative,
-  NAN_BITS,
   opaque,
   signOf,
   sizeBits,
@@ -118,15 +117,15 @@ function sine(b: Block, x: V, quarters: number): V {
   return bits(y).xor(turned.and(2).shl(30)).bitcast("f32");
 }
 
-export const sin = func("sin", 1, (b, x) => unless(b, sine(b, x!, 0), [isFinite(x!).not(), NAN_BITS]));
-export const cos = func("cos", 1, (b, x) => unless(b, sine(b, x!, 1), [isFinite(x!).not(), NAN_BITS]));
-export const tan = func("tan", 1, (b, x) => {
+export const sin = elementary("sin", (b, x) => unless(b, sine(b, x!, 0), [isFinite(x!).not(), NaN]));
+export const cos = elementary("cos", (b, x) => unless(b, sine(b, x!, 1), [isFinite(x!).not(), NaN]));
+export const tan = elementary("tan", (b, x) => {
   const { r, n } = reduce(b, x!);
   const odd = n.and(1).ne(0);
   const z = r.mul(r);
   const s = horner(z, 2.71823728e-6, -0.000198393274, 0.00833332911, -0.166666672).mul(z).fma(r, r);
   const c = cosineNear(z);
-  return unless(b, odd.select(c.neg(), s).div(odd.select(s, c)), [isFinite(x!).not(), NAN_BITS]);
+  return unless(b, odd.select(c.neg(), s).div(odd.select(s, c)), [isFinite(x!).not(), NaN]);
 });
 
 /** atan(t) for 0 <= t <= 1. */
@@ -155,14 +154,14 @@ function lessFromPi(p: V): V {
   return opaque(b.f32(2 * HALF_PI).sub(p)).add(2 * HALF_PI_LOW);
 }
 
-export const atan = func("atan", 1, (b, x) => {
+export const atan = elementary("atan", (b, x) => {
   const a = x!.abs();
   const beyond = a.gt(1);
   const p = atanNear(beyond.select(b.f32(1).div(a.min(1e30)), a));
   return x!.isNan().select(x!, withSign(beyond.select(lessFromHalfPi(p), p), x!));
 });
 
-export const atan2 = func("atan2", 2, (b, y, x) => {
+export const atan2 = elementary("atan2", (b, y, x) => {
   const [a, c] = [y!.abs(), x!.abs()];
   // Away from where quotients are less exact or lose their smallest divisors.
   const big = a.max(c);
@@ -176,7 +175,7 @@ export const atan2 = func("atan2", 2, (b, y, x) => {
   let p = atanNear(t);
   p = a.gt(c).select(lessFromHalfPi(p), p);
   p = isNegative(x!).select(lessFromPi(p), p);
-  return unless(b, withSign(p, y!), [x!.isNan().or(y!.isNan()), NAN_BITS]);
+  return unless(b, withSign(p, y!), [x!.isNan().or(y!.isNan()), NaN]);
 });
 
 /** asin(s) / s - 1 for z = s² <= 1 / 4. */
@@ -184,17 +183,17 @@ function asinTail(z: V): V {
   return horner(z, 0.0375781581, 0.0143938055, 0.0318198204, 0.0445154719, 0.0750051215, 0.166666597).mul(z);
 }
 
-export const asin = func("asin", 1, (b, x) => {
+export const asin = elementary("asin", (b, x) => {
   const a = x!.abs();
   const far = a.gt(0.5);
   const z = far.select(b.f32(1).sub(a).mul(0.5), a.mul(a));
   const s = far.select(z.sqrt(), a);
   const r = asinTail(z).fma(s, s);
   const y = withSign(far.select(lessFromHalfPi(r.mul(2)), r), x!);
-  return unless(b, y, [sizeBits(x!).gt(0x3f800000), NAN_BITS]);
+  return unless(b, y, [sizeBits(x!).gt(0x3f800000), NaN]);
 });
 
-export const acos = func("acos", 1, (b, x) => {
+export const acos = elementary("acos", (b, x) => {
   const a = x!.abs();
   const far = a.gt(0.5);
   const z = far.select(b.f32(1).sub(a).mul(0.5), a.mul(a));
@@ -202,5 +201,5 @@ export const acos = func("acos", 1, (b, x) => {
   const r = asinTail(z).fma(s, s);
   const twice = r.mul(2);
   const y = far.select(signOf(x!).ne(0).select(lessFromPi(twice), twice), lessFromHalfPi(r));
-  return unless(b, y, [sizeBits(x!).gt(0x3f800000), NAN_BITS]);
+  return unless(b, y, [sizeBits(x!).gt(0x3f800000), NaN]);
 });

@@ -1,28 +1,41 @@
-/** The gamma function's relatives, of f32. */
+/** The gamma function's relatives. f64 takes more terms of the same expansions. */
 
-import type { Block, V } from "../builder.ts";
-import { bits, func, horner, INF_BITS, isZero, NAN_BITS, sizeBits, unless, withSign } from "./basics.ts";
+import type { V } from "../builder.ts";
+import { func, horner, isFinite, isInf, isNegative, isZero, like, pick, unless, withSign } from "./basics.ts";
 import { sin, tan } from "./math_circle.ts";
 import { erfc, expansion } from "./math_erf.ts";
-import { exp } from "./math_exp.ts";
+import { exp, expm1 } from "./math_exp.ts";
 import { log, log1p } from "./math_log.ts";
 import { pow } from "./math_pow.ts";
 
-const PI = 3.14159265359;
-const HALF_LOG_TWO_PI = 0.918938533205;
+const { PI } = Math;
+const HALF_LOG_TWO_PI = 0.9189385332046728;
+const LOG_PI = 1.1447298858494002;
 
 /** ln gamma(x) / ((x - 1)(x - 2)) for 1 <= x <= 3, in x - 2. */
 // prettier-ignore
 const LGAMMA = [
-  0.441489025455, -0.111195803218, 0.0195104482607, -0.00392246146303, 0.000847898989595,
-  -0.000191538553414, 4.45447018498e-5, -1.05728743736e-5, 2.54743368734e-6, -6.20853588078e-7,
-  1.52686773991e-7, -3.78263766029e-8, 9.42810082362e-9,
+  0.44148902545501423, -0.11119580321752523, 0.01951044826068884, -0.003922461463025264, 0.0008478989895953857,
+  -0.00019153855341365593, 0.00004454470184975607, -0.000010572874373594299, 0.0000025474336873408417,
+  -6.208535880776316e-7, 1.5268677399071546e-7, -3.782637660291326e-8, 9.428100823624284e-9,
+  -2.361999702184645e-9, 5.943541905817546e-10, -1.501312977072867e-10, 3.8050196458110534e-11,
+  -9.672485299656325e-12, 2.465348198355661e-12, -6.298868140791711e-13, 1.6128460030283787e-13,
+  -4.137949206814042e-14, 1.0635701227757898e-14, -2.7382420786652826e-15, 7.060670507214892e-16,
+  -1.8232177141662118e-16, 4.714169006756272e-17, -1.2204107319639856e-17,
 ];
+/** Stirling's series, and its derivative's: from the highest power of 1 / x² down, so that f32 takes the last terms. */
+const STIRLING = [1 / 156, -691 / 360360, 1 / 1188, -1 / 1680, 1 / 1260, -1 / 360, 1 / 12];
+const STIRLING_SLOPE = [-1 / 12, 691 / 32760, -1 / 132, 1 / 240, -1 / 252, 1 / 120, -1 / 12];
 
 /** What Stirling's formula leaves of ln gamma(x), for x >= 8. */
-function stirlingRest(b: Block, x: V): V {
-  const r = b.f32(1).div(x);
-  return horner(r.mul(r), -1 / 1680, 1 / 1260, -1 / 360, 1 / 12).mul(r);
+function stirlingRest(x: V): V {
+  const r = like(x, 1).div(x);
+  return horner(r.mul(r), ...pick(x, STIRLING.slice(-4), STIRLING)).mul(r);
+}
+
+/** ln gamma(1 + x) for 0 <= x <= 2; `less` is x - 1. */
+function lgammaNear(x: V, less: V): V {
+  return x.mul(less).mul(expansion(less, LGAMMA, 13));
 }
 
 /** ln gamma(x) for 0 < x < Inf. */
@@ -32,11 +45,11 @@ const lgammaPositive = func("lgamma_positive", 1, (b, x) => {
     x!.ge(8),
     () => {
       const y = x!.sub(0.5).mul(log(b, x!).sub(1));
-      result.set(y.add(HALF_LOG_TWO_PI - 0.5).add(stirlingRest(b, x!)));
+      result.set(y.add(HALF_LOG_TWO_PI - 0.5).add(stirlingRest(x!)));
     },
     () => {
       const at = b.var(x!);
-      const factor = b.var(b.f32(1));
+      const factor = b.var(like(x!, 1));
       b.while(
         () => at.get().gt(3),
         () => {
@@ -44,21 +57,16 @@ const lgammaPositive = func("lgamma_positive", 1, (b, x) => {
           factor.set(factor.get().mul(at.get()));
         },
       );
+      // Below 1 it is what is true of x + 1, less log x.
       const small = x!.lt(1);
-      const y = small.select(x!.add(1), at.get());
-      // (Below 1 the two factors are known exactly.)
-      const first = small.select(x!, y.sub(1));
-      const second = small.select(x!.sub(1), y.sub(2));
-      const core = first.mul(second).mul(expansion(b, second, LGAMMA));
-      result.set(core.add(log(b, small.select(b.f32(1).div(x!), factor.get()))));
+      const y = at.get();
+      const core = lgammaNear(small.select(x!, y.sub(1)), small.select(x!.sub(1), y.sub(2)));
+      const rest = log(b, small.select(x!, factor.get()));
+      result.set(core.add(small.select(rest.neg(), rest)));
     },
   );
-  return small0(b, x!, result.get());
+  return result.get();
 });
-/** 1 / x overflows for the least x. */
-function small0(b: Block, x: V, y: V): V {
-  return x.lt(1e-20).select(log(b, x).neg(), y);
-}
 
 /** pi x modulo its period, so that large x keep their precision. */
 function turn(x: V): V {
@@ -67,15 +75,14 @@ function turn(x: V): V {
 
 export const lgamma = func("lgamma", 1, (b, x) => {
   const a = x!.abs();
-  const result = b.var(lgammaPositive(b, a.min(3e38)));
+  const result = b.var(lgammaPositive(b, a.min(pick(a, 3e38, 1.7e308))));
   b.if(x!.lt(0), () => {
     // (Products with the smallest x would be subnormal.)
     const sine = sin(b, turn(a)).abs();
     result.set(
-      a.lt(1e-10).select(
+      a.lt(pick(a, 1e-10, 1e-20)).select(
         log(b, a).neg(),
-        b
-          .f32(1.14472988585)
+        like(a, LOG_PI)
           .sub(log(b, a.mul(sine)))
           .sub(result.get()),
       ),
@@ -86,63 +93,76 @@ export const lgamma = func("lgamma", 1, (b, x) => {
     b,
     result.get(),
     [x!.isNan(), x!],
-    [pole.or(isZero(x!)).or(sizeBits(x!).eq(INF_BITS)).or(x!.gt(4.0850033e36)), INF_BITS],
+    [
+      pole
+        .or(isZero(x!))
+        .or(isInf(x!))
+        .or(x!.gt(pick(x!, 4.0850033e36, 2.556348e305))),
+      Infinity,
+    ],
   );
 });
 
 export const digamma = func("digamma", 1, (b, x) => {
   const negative = x!.lt(0);
-  const rest = b.var(b.f32(0));
-  b.if(negative, () => rest.set(b.f32(-PI).div(tan(b, turn(x!)))));
-  const at = b.var(negative.select(b.f32(1).sub(x!), x!).min(1e30));
+  const one = like(x!, 1);
+  const most = pick(x!, 1e30, 1e300);
+  const rest = b.var(like(x!, 0));
+  b.if(negative, () => rest.set(like(x!, -PI).div(tan(b, turn(x!)))));
+  const at = b.var(negative.select(one.sub(x!), x!).min(most));
   b.while(
-    () => at.get().lt(6),
+    () => at.get().lt(pick(x!, 6, 10)),
     () => {
-      rest.set(rest.get().sub(b.f32(1).div(at.get())));
+      rest.set(rest.get().sub(one.div(at.get())));
       at.set(at.get().add(1));
     },
   );
   const y = at.get();
-  const r = b.f32(1).div(y);
+  const r = one.div(y);
   const z = r.mul(r);
-  const series = horner(z, 1 / 240, -1 / 252, 1 / 120, -1 / 12).mul(z);
+  const series = horner(z, ...pick(x!, STIRLING_SLOPE.slice(-4), STIRLING_SLOPE)).mul(z);
   const result = rest.get().add(log(b, y).sub(r.mul(0.5)).add(series));
   const whole = x!.floor().eq(x!);
   return unless(
     b,
     result,
-    [x!.isNan().or(negative.and(whole)), NAN_BITS],
-    [x!.gt(1e30), log(b, x!)],
-    [isZero(x!), withSign(b.f32(Infinity), x!.neg())],
+    [x!.isNan().or(negative.and(whole)), NaN],
+    [x!.gt(most), log(b, x!)],
+    [isZero(x!), withSign(like(x!, Infinity), x!.neg())],
   );
 });
 
 /** (2j)! / B(2j) for j = 1, 2, ...: the divisors of the Euler-Maclaurin formula. */
-const BERNOULLI = [12, -720, 30240, -1209600, 47900160, -1892437580.32, 74724249600];
+// prettier-ignore
+const BERNOULLI = [
+  12, -720, 30240, -1209600, 47900160, -1892437580.3183792, 74724249600, -2950130727918.164, 116467828143500.67,
+  -4597978722407473, 181521054019435460, -7166165256175667000,
+];
 
 /** The sum of (q + k)^-s over k >= 0, for s > 1 and q > 0: some terms, then the Euler-Maclaurin formula. */
 const zetaPositive = func("zeta_positive", 2, (b, s, q) => {
-  const sum = b.var(b.f32(0));
+  const sum = b.var(like(s!, 0));
   const a = b.var(q!);
-  const going = b.var(b.f32(9)); // terms to come at least; negative: enough
+  const [terms, far, enough] = pick(s!, [9, 9, 1e-9], [10, 10, 1e-17]);
+  const going = b.var(like(s!, terms)); // terms to come at least; negative: enough
   b.while(
     () =>
       going
         .get()
         .gt(0)
-        .or(a.get().lt(9).and(going.get().ge(0))),
+        .or(a.get().lt(far).and(going.get().ge(0))),
     () => {
       const term = pow(b, a.get(), s!.neg());
       sum.set(sum.get().add(term));
       a.set(a.get().add(1));
-      going.set(term.lt(sum.get().mul(1e-9)).select(b.f32(-1), going.get().sub(1).max(0)));
+      going.set(term.lt(sum.get().mul(enough)).select(like(term, -1), going.get().sub(1).max(0)));
     },
   );
   b.if(going.get().ge(0), () => {
     const last = pow(b, a.get(), s!.neg());
     const total = b.var(sum.get().add(last.mul(a.get().div(s!.sub(1)).add(0.5))));
     let factor = last.mul(s!).div(a.get());
-    BERNOULLI.forEach((divisor, j) => {
+    pick(s!, BERNOULLI.slice(0, 7), BERNOULLI).forEach((divisor, j) => {
       total.set(total.get().add(factor.mul(1 / divisor)));
       const k = s!.add(2 * j);
       factor = factor.mul(k.add(1).div(a.get())).mul(k.add(2).div(a.get()));
@@ -155,31 +175,39 @@ const zetaPositive = func("zeta_positive", 2, (b, s, q) => {
 const isOdd = (x: V): V => x.mul(0.5).floor().ne(x.mul(0.5));
 
 export const zeta = func("zeta", 2, (b, s, q) => {
-  const result = b.var(b.f32(NaN));
+  const result = b.var(like(s!, NaN));
   const below = q!.floor();
   const fraction = q!.sub(below);
   const positive = q!.gt(0);
   b.if(positive.or(s!.floor().eq(s!).and(fraction.gt(0))).and(s!.gt(1)), () => {
-    const at = positive.select(q!, fraction).max(1e-30).min(1e30);
+    const argument = positive.select(q!, fraction);
+    const at = pick(q!, argument.max(1e-30).min(1e30), argument);
     result.set(zetaPositive(b, s!.min(1e9), at));
     // The terms below zero are the positive ones between 1 - fraction and -q.
     b.if(positive.not(), () => {
-      const negative = zetaPositive(b, s!.min(1e9), q!.ceil().sub(q!)).sub(zetaPositive(b, s!.min(1e9), b.f32(1).sub(q!)));
+      const negative = zetaPositive(b, s!.min(1e9), q!.ceil().sub(q!)).sub(zetaPositive(b, s!.min(1e9), like(q!, 1).sub(q!)));
       result.set(result.get().add(isOdd(s!).select(negative.neg(), negative)));
     });
   });
-  const invalid = s!.gt(1).not().or(s!.isNan()).or(q!.isNan()).or(bits(q!).eq(INF_BITS));
-  return unless(b, result.get(), [positive.not().and(below.eq(q!)), INF_BITS], [invalid, NAN_BITS], [s!.eq(1), INF_BITS]);
+  const invalid = s!
+    .gt(1)
+    .not()
+    .or(s!.isNan())
+    .or(q!.isNan())
+    .or(isInf(q!).and(isNegative(q!).not()));
+  return unless(b, result.get(), [positive.not().and(below.eq(q!)), Infinity], [invalid, NaN], [s!.eq(1), Infinity]);
 });
 
 /** The derivative of digamma. Poles are as high as the rounding of pi x leaves them, which is what PyTorch gives. */
 const trigamma = func("trigamma", 1, (b, x) => {
   const right = x!.gt(0.5);
-  const series = zetaPositive(b, b.f32(2), right.select(x!, b.f32(1).sub(x!)).max(0.5).min(1e18));
+  const one = like(x!, 1);
+  const series = zetaPositive(b, like(x!, 2), right.select(x!, one.sub(x!)).max(0.5).min(1e9));
   const angle = x!.floor().eq(x!).select(x!.mul(PI), turn(x!));
   const sine = sin(b, angle).mul(1 / PI);
-  const y = right.select(series, b.f32(1).div(sine.mul(sine)).sub(series));
-  return unless(b, y, [x!.isNan(), x!], [isZero(x!), INF_BITS], [x!.gt(1e18), 0]);
+  const y = right.select(series, one.div(sine.mul(sine)).sub(series));
+  const far = one.div(x!).mul(one.add(like(x!, 0.5).div(x!)));
+  return unless(b, y, [x!.isNan(), x!], [isZero(x!), Infinity], [x!.gt(1e9), far]);
 });
 
 export const polygamma = func("polygamma", 2, (b, n, x) => {
@@ -192,8 +220,9 @@ export const polygamma = func("polygamma", 2, (b, n, x) => {
         n!.eq(1),
         () => result.set(trigamma(b, x!)),
         () => {
-          const factorial = b.var(b.f32(1));
-          b.for(1, n!.min(40).convert("i32").add(1), 1, (i) => factorial.set(factorial.get().mul(i.convert("f32"))));
+          const factorial = b.var(like(n!, 1));
+          const most = pick(n!, 40, 171);
+          b.for(1, n!.min(most).convert("i32").add(1), 1, (i) => factorial.set(factorial.get().mul(i.convert(n!.scalar))));
           const size = factorial.get().mul(zeta(b, n!.add(1), x!));
           result.set(isOdd(n!).select(size, size.neg()));
         },
@@ -204,10 +233,16 @@ export const polygamma = func("polygamma", 2, (b, n, x) => {
 
 /** log(1 + u) - u, without cancellation near 0. */
 const log1pMinus = func("log1p_minus", 1, (b, u) => {
+  // With s = u / (2 + u): 2 (s³ / 3 + s^5 / 5 + ...) - s u
   const x = u!.max(-0.25).min(0.25);
-  // -u²/2 + u³/3 - ...
-  const terms = Array.from({ length: 13 }, (_, i) => (i % 2 === 0 ? -1 : 1) / (i + 2)).reverse();
-  const near = horner(x, ...terms).mul(x.mul(x));
+  const s = x.div(x.add(2));
+  const z = s.mul(s);
+  const terms = Array.from({ length: pick(z, 5, 10) }, (_, i) => 2 / (2 * i + 3)).reverse();
+  const near = s.mul(
+    horner(z, ...terms)
+      .mul(z)
+      .sub(x),
+  );
   return u!.abs().gt(0.25).select(log1p(b, u!).sub(u!), near);
 });
 
@@ -218,7 +253,7 @@ const gammaWeight = func("gamma_weight", 2, (b, a, x) => {
     a!.lt(8),
     () => result.set(exp(b, a!.mul(log(b, x!)).sub(x!).sub(lgammaPositive(b, a!)))),
     () => {
-      const exponent = a!.mul(log1pMinus(b, x!.sub(a!).div(a!))).sub(stirlingRest(b, a!));
+      const exponent = a!.mul(log1pMinus(b, x!.sub(a!).div(a!))).sub(stirlingRest(a!));
       result.set(exp(b, exponent.sub(HALF_LOG_TWO_PI)).mul(a!.sqrt()));
     },
   );
@@ -227,15 +262,15 @@ const gammaWeight = func("gamma_weight", 2, (b, a, x) => {
 
 /** P(a, x) by its power series, for x not much above a. */
 const gammaSeries = func("gamma_series", 2, (b, a, x) => {
-  const term = b.var(b.f32(1).div(a!));
+  const term = b.var(like(a!, 1).div(a!));
   const sum = b.var(term.get());
-  const n = b.var(b.f32(1));
+  const n = b.var(like(a!, 1));
   b.while(
     () =>
       n
         .get()
-        .lt(2000)
-        .and(term.get().ge(sum.get().mul(1e-9))),
+        .lt(pick(a!, 2000, 10000))
+        .and(term.get().ge(sum.get().mul(pick(a!, 1e-9, 1e-17)))),
     () => {
       term.set(term.get().mul(x!.div(a!.add(n.get()))));
       sum.set(sum.get().add(term.get()));
@@ -245,21 +280,37 @@ const gammaSeries = func("gamma_series", 2, (b, a, x) => {
   return sum.get().mul(gammaWeight(b, a!, x!));
 });
 
+/** Q(a, x) for x <= 1.1 and a of at most as much, where it may be so small that 1 - P has nothing left of it. */
+const gammaRest = func("gamma_rest", 2, (b, a, x) => {
+  const power = b.var(like(x!, 1));
+  const sum = b.var(like(x!, 0));
+  b.for(1, pick(x!, 12, 21), 1, (i) => {
+    const n = i.convert(x!.scalar);
+    power.set(power.get().mul(x!).div(n).neg());
+    sum.set(sum.get().add(power.get().div(a!.add(n))));
+  });
+  // P = x^a / gamma(1 + a) * (1 + a * sum)
+  const exponent = a!.mul(log(b, x!)).sub(lgammaNear(a!, a!.sub(1)));
+  return expm1(b, exponent).add(exp(b, exponent).mul(a!).mul(sum.get())).neg();
+});
+
 /** Q(a, x) by its continued fraction (Lentz), for x above a + 1. */
 const gammaFraction = func("gamma_fraction", 2, (b, a, x) => {
   const denominator = b.var(x!.add(1).sub(a!));
-  const c = b.var(b.f32(1e30));
-  const d = b.var(b.f32(1).div(denominator.get()));
+  const one = like(a!, 1);
+  const c = b.var(like(a!, pick(a!, 1e30, 1e300)));
+  const d = b.var(one.div(denominator.get()));
   const h = b.var(d.get());
-  const n = b.var(b.f32(1));
-  const change = b.var(b.f32(0));
+  const n = b.var(one);
+  const change = b.var(like(a!, 0));
+  const [rounds, enough] = pick(a!, [2000, 1e-7], [10000, 3e-16]);
   b.while(
-    () => n.get().lt(2000).and(change.get().sub(1).abs().gt(1e-7)),
+    () => n.get().lt(rounds).and(change.get().sub(1).abs().gt(enough)),
     () => {
       const numerator = n.get().mul(n.get().sub(a!)).neg();
       const next = denominator.get().add(2);
       denominator.set(next);
-      d.set(b.f32(1).div(numerator.fma(d.get(), next)));
+      d.set(one.div(numerator.fma(d.get(), next)));
       c.set(next.add(numerator.div(c.get())));
       change.set(c.get().mul(d.get()));
       h.set(h.get().mul(change.get()));
@@ -269,18 +320,33 @@ const gammaFraction = func("gamma_fraction", 2, (b, a, x) => {
   return h.get().mul(gammaWeight(b, a!, x!));
 });
 
+/** The coefficients of Temme's expansion near 0, by powers of 1 / a; f32 takes the first polynomial and the second's first term. */
+const TEMME = [
+  [-571 / 261273600, 1 / 25515, -139 / 777600, 1 / 2835, 1 / 864, -2 / 135, 1 / 12, -1 / 3],
+  [1 / 4860, -77 / 77760, 1 / 378, -1 / 288, -1 / 540],
+  [1 / 1296, -139 / 51840, 25 / 6048],
+] as const;
+
 /** Q(a, x) for large a and x near it: Temme's uniform expansion. */
 const gammaUniform = func("gamma_uniform", 2, (b, a, x) => {
   const u = x!.sub(a!).div(a!);
   const half = log1pMinus(b, u).neg().max(0);
   const eta = withSign(half.mul(2).sqrt(), u);
-  const near = horner(eta, -139 / 777600, 1 / 2835, 1 / 864, -2 / 135, 1 / 12, -1 / 3);
+  const one = like(u, 1);
   const first = eta
     .abs()
-    .lt(0.3)
-    .select(near, b.f32(1).div(u).sub(b.f32(1).div(eta)));
+    .lt(pick(u, 0.3, 0.05))
+    .select(horner(eta, ...TEMME[0]), one.div(u).sub(one.div(eta)));
+  const second = pick(
+    u,
+    () => like(u, -1 / 540),
+    () =>
+      horner(eta, ...TEMME[2])
+        .div(a!)
+        .add(horner(eta, ...TEMME[1])),
+  )();
   const weight = exp(b, a!.mul(half).neg()).div(a!.mul(2 * PI).sqrt());
-  const rest = weight.mul(first.sub(b.f32(1 / 540).div(a!)));
+  const rest = weight.mul(first.add(second.div(a!)));
   return erfc(b, eta.mul(a!.mul(0.5).sqrt()))
     .mul(0.5)
     .add(rest);
@@ -288,30 +354,36 @@ const gammaUniform = func("gamma_uniform", 2, (b, a, x) => {
 
 /** P (lower) or Q (upper), with PyTorch's values at the edges. */
 function incompleteGamma(name: string, upper: boolean): ReturnType<typeof func> {
-  const atZero = upper ? 0x3f800000 : 0;
-  const atInfinity = upper ? 0 : 0x3f800000;
+  const atZero = upper ? 1 : 0;
+  const atInfinity = upper ? 0 : 1;
   return func(name, 2, (b, a, x) => {
-    const result = b.var(b.f32(0));
-    const usual = a!.gt(0).and(x!.gt(0)).and(sizeBits(a!).lt(INF_BITS)).and(sizeBits(x!).lt(INF_BITS));
-    const set = (value: V, isUpper: boolean): void => result.set(isUpper === upper ? value : b.f32(1).sub(value));
+    const one = like(a!, 1);
+    const result = b.var(like(a!, 0));
+    const usual = a!.gt(0).and(x!.gt(0)).and(isFinite(a!)).and(isFinite(x!));
+    const set = (value: V, isUpper: boolean): void => result.set(isUpper === upper ? value : one.sub(value));
     b.if(usual, () => {
       b.if(
-        a!.gt(200).and(x!.sub(a!).abs().lt(a!.mul(0.3))),
+        a!.gt(pick(a!, 200, 10000)).and(x!.sub(a!).abs().lt(a!.mul(0.3))),
         () => set(gammaUniform(b, a!, x!), true),
         () =>
           b.if(
             x!.le(1.1).or(x!.lt(a!.add(1))),
-            () => set(gammaSeries(b, a!.max(1e-30), x!), false),
+            () => {
+              const series = (): void => set(gammaSeries(b, a!.max(pick(a!, 1e-30, 1e-300)), x!), false);
+              if (!upper) return series();
+              const small = x!.le(0.5).select(like(x!, -0.4).div(log(b, x!)), x!.mul(1.1));
+              b.if(x!.le(1.1).and(a!.lt(small)), () => set(gammaRest(b, a!, x!), true), series);
+            },
             () => set(gammaFraction(b, a!, x!), true),
           ),
       );
     });
     const [zeroA, zeroX] = [isZero(a!), isZero(x!)];
-    const [farA, farX] = [sizeBits(a!).eq(INF_BITS), sizeBits(x!).eq(INF_BITS)];
+    const [farA, farX] = [isInf(a!), isInf(x!)];
     // An infinite argument decides, even beside a NaN.
     const missing = a!.isNan().and(farX.not()).or(x!.isNan().and(farA.not()));
     const invalid = missing.or(a!.lt(0)).or(x!.lt(0)).or(zeroA.and(zeroX)).or(farA.and(farX));
-    return unless(b, result.get(), [zeroA.or(farX), atInfinity], [zeroX.or(farA), atZero], [invalid, NAN_BITS]);
+    return unless(b, result.get(), [zeroA.or(farX), atInfinity], [zeroX.or(farA), atZero], [invalid, NaN]);
   });
 }
 export const igamma = incompleteGamma("igamma", false);

@@ -1,20 +1,8 @@
-/** Logarithms and inverse hyperbolic functions of f32. */
+/** Logarithms and inverse hyperbolic functions; the algorithms are for f32. */
 
 import type { Block, V } from "../builder.ts";
-import {
-  bits,
-  func,
-  horner,
-  INF_BITS,
-  isZero,
-  NAN_BITS,
-  opaque,
-  parts,
-  sizeBits,
-  unless,
-  withSign,
-  type Emit,
-} from "./basics.ts";
+import type { MathName } from "../ir.ts";
+import { bits, elementary, horner, INF_BITS, isZero, opaque, parts, sizeBits, unless, withSign, type Emit } from "./basics.ts";
 import { LN2_HIGH, LN2_LOW } from "./math_exp.ts";
 
 /** What of log(1 + f), for sqrt(1/2) - 1 <= f <= sqrt(2) - 1, comes after f - f² / 2. */
@@ -40,14 +28,14 @@ function logSpecial(b: Block, y: V, x: V): V {
   return unless(
     b,
     y,
-    [word.ge(INF_BITS), NAN_BITS], // negative, or NaN
-    [word.eq(INF_BITS), INF_BITS],
-    [sizeBits(x).eq(0), 0xff800000],
+    [word.ge(INF_BITS), NaN], // negative, or NaN
+    [word.eq(INF_BITS), Infinity],
+    [sizeBits(x).eq(0), -Infinity],
   );
 }
 
-function logarithm(name: string, sum: (f: V, tail: V, n: V) => V): Emit {
-  return func(name, 1, (b, x) => {
+function logarithm(name: MathName, sum: (f: V, tail: V, n: V) => V): Emit {
+  return elementary(name, (b, x) => {
     const { m, e } = parts(x!);
     const f = m.sub(1);
     const tail = f.mul(f).fma(-0.5, logTail(f));
@@ -69,7 +57,7 @@ export const log10 = logarithm("log10", (f, tail, n) => {
   return n.fma(0.30078125, opaque(f.fma(0.43359375, y)));
 });
 
-export const log1p = func("log1p", 1, (b, x) => {
+export const log1p = elementary("log1p", (b, x) => {
   const u = opaque(x!.add(1));
   const lost = x!.sub(opaque(u.sub(1)));
   const e = u.bitcast("i32").sub(0x3f3504f3).shr(23);
@@ -81,7 +69,7 @@ export const log1p = func("log1p", 1, (b, x) => {
   return isZero(x!).or(x!.isNan()).select(x!, y); // keeps -0
 });
 
-export const asinh = func("asinh", 1, (b, x) => {
+export const asinh = elementary("asinh", (b, x) => {
   const a = x!.abs();
   const far = a.gt(4096);
   const z = a.mul(a);
@@ -90,14 +78,14 @@ export const asinh = func("asinh", 1, (b, x) => {
   return sizeBits(x!).lt(0x39000000).or(x!.isNan()).select(x!, y);
 });
 
-export const acosh = func("acosh", 1, (b, x) => {
+export const acosh = elementary("acosh", (b, x) => {
   const t = x!.sub(1);
   const near = log1p(b, t.add(t.fma(t, t.mul(2)).sqrt()));
   const y = x!.gt(4096).select(log(b, x!).add(0.693147182), near);
-  return unless(b, y, [x!.lt(1).or(x!.isNan()), NAN_BITS]);
+  return unless(b, y, [x!.lt(1).or(x!.isNan()), NaN]);
 });
 
-export const atanh = func("atanh", 1, (b, x) => {
+export const atanh = elementary("atanh", (b, x) => {
   const a = x!.abs();
   const y = withSign(log1p(b, a.mul(2).div(b.f32(1).sub(a))).mul(0.5), x!);
   const word = sizeBits(x!);
@@ -106,6 +94,6 @@ export const atanh = func("atanh", 1, (b, x) => {
     y,
     [word.lt(0x39000000), x!],
     [word.eq(0x3f800000), bits(x!).and(0x80000000).or(INF_BITS).bitcast("f32")],
-    [word.gt(0x3f800000), NAN_BITS],
+    [word.gt(0x3f800000), NaN],
   );
 });

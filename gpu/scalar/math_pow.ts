@@ -1,13 +1,17 @@
-/** Powers, remainders, hypotenuses and neighbours of f32. */
+/** Powers, remainders, hypotenuses and neighbours. Powers, hypotenuses and C's fmod are made here for f32 only. */
 
 import type { Block, V } from "../builder.ts";
 import {
   bits,
+  elementary,
   fastTwoSum,
+  float,
   func,
   INF_BITS,
+  isInf,
   isNegative,
   isZero,
+  like,
   NAN_BITS,
   opaque,
   parts,
@@ -58,7 +62,7 @@ function wholeness(y: V): { readonly whole: V; readonly odd: V } {
 }
 
 /** C99's pow. */
-export const pow = func("pow", 2, (b, x, y) => {
+export const pow = elementary("pow", (b, x, y) => {
   const [a, c] = [sizeBits(x!), sizeBits(y!)];
   const l = log2Pair(a.bitcast("f32"));
   const power = y!.max(-1e30).min(1e30);
@@ -92,7 +96,7 @@ function integerParts(size: V): { readonly mantissa: V; readonly exponent: V } {
 }
 
 /** C's fmod, exact: a long division in integers, 8 bits at a time. */
-export const fmod = func("fmod", 2, (b, x, y) => {
+export const fmod = elementary("fmod", (b, x, y) => {
   const [xs, ys] = [sizeBits(x!), sizeBits(y!)];
   const invalid = xs.ge(INF_BITS).or(ys.gt(INF_BITS)).or(ys.eq(0));
   const result = b.var(x!);
@@ -114,7 +118,7 @@ export const fmod = func("fmod", 2, (b, x, y) => {
     const normal = scale(whole.convert("f32"), q.exponent.bitcast("i32").sub(150));
     result.set(withSign(q.exponent.eq(1).select(whole.bitcast("f32"), normal), x!));
   });
-  return unless(b, result.get(), [invalid, NAN_BITS]);
+  return unless(b, result.get(), [invalid, NaN]);
 });
 
 /** Whether a remainder has not the divisor's sign. */
@@ -132,18 +136,19 @@ export const remainder = func("remainder", 2, (b, x, y) => {
 /** Python's `//`: exact even where x / y rounds up to the next whole number. */
 export const floorDivide = func("floor_divide", 2, (b, x, y) => {
   const mod = fmod(b, x!, y!);
-  const less = misplaced(mod, y!).select(b.f32(1), b.f32(0));
+  const less = misplaced(mod, y!).select(like(mod, 1), like(mod, 0));
   const quotient = x!.sub(mod).div(y!).sub(less);
   const below = quotient.floor();
   const whole = quotient.sub(below).gt(0.5).select(below.add(1), below);
   const sign = signOf(x!).xor(signOf(y!));
-  const signed = isZero(quotient).select(sign.bitcast("f32"), whole);
+  const signed = isZero(quotient).select(float(sign), whole);
   // A divisor of 0: what IEEE division gives.
-  const byZero = isZero(x!).or(x!.isNan()).select(b.u32(NAN_BITS), sign.or(INF_BITS));
-  return unless(b, signed, [mod.isNan(), NAN_BITS], [isZero(y!), byZero.bitcast("f32")]);
+  const infinity = float(bits(like(mod, Infinity)).or(sign));
+  const byZero = unless(b, infinity, [isZero(x!).or(x!.isNan()), NaN]);
+  return unless(b, signed, [mod.isNan(), NaN], [isZero(y!), byZero]);
 });
 
-export const hypot = func("hypot", 2, (b, x, y) => {
+export const hypot = elementary("hypot", (b, x, y) => {
   const [a, c] = [x!.abs(), y!.abs()];
   const [low, high] = [a.min(c), a.max(c)];
   // A power of two near the larger one, which leaves room for the squares.
@@ -151,28 +156,24 @@ export const hypot = func("hypot", 2, (b, x, y) => {
   const shrink = power2(n.neg());
   const [p, q] = [low.mul(shrink), high.mul(shrink)];
   const y0 = p.fma(p, q.mul(q)).sqrt().mul(power2(n));
-  return unless(
-    b,
-    y0,
-    [x!.isNan().or(y!.isNan()), NAN_BITS],
-    [sizeBits(x!).eq(INF_BITS).or(sizeBits(y!).eq(INF_BITS)), INF_BITS],
-  );
+  return unless(b, y0, [x!.isNan().or(y!.isNan()), NaN], [isInf(x!).or(isInf(y!)), Infinity]);
 });
 
 export const nextafter = func("nextafter", 2, (b, x, y) => {
   const word = bits(x!);
   // Floats as integers in the same order.
   const ordered = (v: V): V => {
-    const i = v.bitcast("i32");
-    return i.lt(0).select(b.i32(-(2 ** 31)).sub(i), i);
+    const i = v.bitcast(v.scalar === "f64" ? "i64" : "i32");
+    const least = v.scalar === "f64" ? b.const(-(2n ** 63n), "i64") : b.i32(-(2 ** 31));
+    return i.lt(0).select(least.sub(i), i);
   };
   const [p, q] = [ordered(x!), ordered(y!)];
   const up = p.lt(q).eq(p.gt(0)); // away from zero
   const stepped = isZero(x!).select(signOf(y!).or(1), up.select(word.add(1), word.sub(1)));
-  const moved = p.eq(q).select(bits(y!), stepped).bitcast("f32");
-  return unless(b, moved, [x!.isNan().or(y!.isNan()), NAN_BITS]);
+  const moved = float(p.eq(q).select(bits(y!), stepped));
+  return unless(b, moved, [x!.isNan().or(y!.isNan()), NaN]);
 });
 
 export function copysign(_: Block, x: V, y: V): V {
-  return sizeBits(x).or(signOf(y)).bitcast("f32");
+  return float(sizeBits(x).or(signOf(y)));
 }

@@ -4,7 +4,7 @@ import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { ScalarOp } from "../../ts/kernel/expr.ts";
 import type { ScalarType } from "../ir.ts";
 import type { Block, V } from "../builder.ts";
-import { isInf as isInfF32, isNegative, withSign, type Emit } from "./basics.ts";
+import { isInf, isNegative, withSign, type Emit } from "./basics.ts";
 import { truth } from "./convert.ts";
 import * as bessel from "./math_bessel.ts";
 import * as circle from "./math_circle.ts";
@@ -17,20 +17,17 @@ import * as pows from "./math_pow.ts";
 
 /** How an op is computed on arguments of a type (of `where`: its choices); null: there is no such thing. */
 interface Row {
-  readonly f32: Emit | null;
-  /** "missing": not written yet. */
-  readonly f64: Emit | "missing" | null;
+  /** f32 and f64. */
+  readonly float: Emit | null;
   /** i32 and i64. */
   readonly integer: Emit | null;
 }
 
 /** One algorithm for all types. */
-const all = (emit: Emit): Row => ({ f32: emit, f64: emit, integer: emit });
-const arithmetic = (float: Emit, integer: Emit): Row => ({ f32: float, f64: float, integer });
-const floats = (emit: Emit): Row => ({ f32: emit, f64: emit, integer: null });
-const wholes = (emit: Emit): Row => ({ f32: null, f64: null, integer: emit });
-/** An approximation that is good for f32 only. */
-const single = (f32: Emit, integer: Emit | null = null): Row => ({ f32, f64: "missing", integer });
+const all = (emit: Emit): Row => ({ float: emit, integer: emit });
+const arithmetic = (float: Emit, integer: Emit): Row => ({ float, integer });
+const floats = (emit: Emit): Row => ({ float: emit, integer: null });
+const wholes = (emit: Emit): Row => ({ float: null, integer: emit });
 
 const plain1 = (op: "neg" | "abs" | "sqrt" | "floor" | "ceil" | "round" | "trunc"): Emit => {
   return (_, x) => x![op]();
@@ -43,10 +40,6 @@ const identity: Emit = (_, x) => x!;
 const one = (b: Block, like: V): V => b.const(1, like.scalar);
 const zero = (b: Block, like: V): V => b.const(0, like.scalar);
 
-/** The sign bit of a float. */
-const negative = (x: V): V => (x.scalar === "f64" ? x.bitcast("i64").lt(0) : isNegative(x));
-const infinite = (x: V): V => (x.scalar === "f64" ? x.abs().eq(Infinity) : isInfF32(x));
-
 function extreme(op: "max" | "min", nan: "wins" | "loses"): Row {
   return arithmetic(
     (_, x, y) => {
@@ -57,18 +50,8 @@ function extreme(op: "max" | "min", nan: "wins" | "loses"): Row {
   );
 }
 
-function copysign(b: Block, x: V, y: V): V {
-  if (x.scalar === "f32") return pows.copysign(b, x, y);
-  return x
-    .abs()
-    .bitcast("i64")
-    .or(y.bitcast("i64").and(b.const(-(2n ** 63n), "i64")))
-    .bitcast("f64");
-}
-
 function signOfFloat(b: Block, x: V): V {
-  const unit = x.scalar === "f32" ? withSign(one(b, x), x) : copysign(b, one(b, x), x);
-  return x.isNan().select(x, truth(x).select(unit, zero(b, x)));
+  return x.isNan().select(x, truth(x).select(withSign(one(b, x), x), zero(b, x)));
 }
 
 const never: Emit = (b) => b.bool(false);
@@ -84,14 +67,14 @@ const ROWS: { readonly [K in ScalarOp]: Row } = {
   sub: all(plain2("sub")),
   mul: all(plain2("mul")),
   div: arithmetic(plain2("div"), (b, x, y) => integers.divide(b, x!, y!)),
-  floor_divide: single(pows.floorDivide, (b, x, y) => integers.floorDivide(b, x!, y!)),
-  remainder: single(pows.remainder, (b, x, y) => integers.remainder(b, x!, y!)),
-  fmod: single(pows.fmod, (b, x, y) => integers.rest(b, x!, y!)),
+  floor_divide: arithmetic(pows.floorDivide, (b, x, y) => integers.floorDivide(b, x!, y!)),
+  remainder: arithmetic(pows.remainder, (b, x, y) => integers.remainder(b, x!, y!)),
+  fmod: arithmetic(pows.fmod, (b, x, y) => integers.rest(b, x!, y!)),
   madd: arithmetic(
     (_, x, y, z) => x!.fma(y!, z!),
     (_, x, y, z) => x!.mul(y!).add(z!),
   ),
-  pow: single(pows.pow, integers.pow),
+  pow: arithmetic(pows.pow, integers.pow),
   reciprocal: floats((b, x) => one(b, x!).div(x!)),
   sqrt: floats(plain1("sqrt")),
   rsqrt: floats((b, x) => one(b, x!).div(x!.sqrt())),
@@ -111,9 +94,9 @@ const ROWS: { readonly [K in ScalarOp]: Row } = {
   gt: all(plain2("gt")),
   ge: all(plain2("ge")),
   isnan: arithmetic((_, x) => x!.isNan(), never),
-  isinf: arithmetic((_, x) => infinite(x!), never),
+  isinf: arithmetic((_, x) => isInf(x!), never),
   signbit: arithmetic(
-    (_, x) => negative(x!),
+    (_, x) => isNegative(x!),
     (_, x) => x!.lt(0),
   ),
   bitwise_and: wholes(plain2("and")),
@@ -124,48 +107,48 @@ const ROWS: { readonly [K in ScalarOp]: Row } = {
   shift_right: wholes((b, x, y) => integers.shiftRight(b, x!, y!)),
   gcd: wholes(integers.gcd),
   where: all((_, condition, x, y) => condition!.select(x!, y!)),
-  exp: single(exps.exp),
-  exp2: single(exps.exp2),
-  expm1: single(exps.expm1),
-  log: single(logs.log),
-  log2: single(logs.log2),
-  log10: single(logs.log10),
-  log1p: single(logs.log1p),
-  sin: single(circle.sin),
-  cos: single(circle.cos),
-  tan: single(circle.tan),
-  asin: single(circle.asin),
-  acos: single(circle.acos),
-  atan: single(circle.atan),
-  atan2: single(circle.atan2),
-  sinh: single(exps.sinh),
-  cosh: single(exps.cosh),
-  tanh: single(exps.tanh),
-  asinh: single(logs.asinh),
-  acosh: single(logs.acosh),
-  atanh: single(logs.atanh),
-  sigmoid: single(exps.sigmoid),
-  erf: single(erfs.erf),
-  erfc: single(erfs.erfc),
-  erfinv: single(erfs.erfinv),
-  hypot: single(pows.hypot),
-  copysign: floats((b, x, y) => copysign(b, x!, y!)),
-  nextafter: single(pows.nextafter),
-  lgamma: single(gammas.lgamma),
-  digamma: single(gammas.digamma),
-  polygamma: single(gammas.polygamma),
-  zeta: single(gammas.zeta),
-  igamma: single(gammas.igamma),
-  igammac: single(gammas.igammac),
-  i0: single(bessel.i0),
-  i0e: single(bessel.i0e),
-  i1: single(bessel.i1),
-  i1e: single(bessel.i1e),
-  ndtri: single(erfs.ndtri),
-  log_ndtr: single(erfs.logNdtr),
-  erfcx: single(erfs.erfcx),
-  gelu: single(erfs.gelu),
-  gelu_slope: single(erfs.geluSlope),
+  exp: floats(exps.exp),
+  exp2: floats(exps.exp2),
+  expm1: floats(exps.expm1),
+  log: floats(logs.log),
+  log2: floats(logs.log2),
+  log10: floats(logs.log10),
+  log1p: floats(logs.log1p),
+  sin: floats(circle.sin),
+  cos: floats(circle.cos),
+  tan: floats(circle.tan),
+  asin: floats(circle.asin),
+  acos: floats(circle.acos),
+  atan: floats(circle.atan),
+  atan2: floats(circle.atan2),
+  sinh: floats(exps.sinh),
+  cosh: floats(exps.cosh),
+  tanh: floats(exps.tanh),
+  asinh: floats(logs.asinh),
+  acosh: floats(logs.acosh),
+  atanh: floats(logs.atanh),
+  sigmoid: floats(exps.sigmoid),
+  erf: floats(erfs.erf),
+  erfc: floats(erfs.erfc),
+  erfinv: floats(erfs.erfinv),
+  hypot: floats(pows.hypot),
+  copysign: floats((b, x, y) => pows.copysign(b, x!, y!)),
+  nextafter: floats(pows.nextafter),
+  lgamma: floats(gammas.lgamma),
+  digamma: floats(gammas.digamma),
+  polygamma: floats(gammas.polygamma),
+  zeta: floats(gammas.zeta),
+  igamma: floats(gammas.igamma),
+  igammac: floats(gammas.igammac),
+  i0: floats(bessel.i0),
+  i0e: floats(bessel.i0e),
+  i1: floats(bessel.i1),
+  i1e: floats(bessel.i1e),
+  ndtri: floats(erfs.ndtri),
+  log_ndtr: floats(erfs.logNdtr),
+  erfcx: floats(erfs.erfcx),
+  gelu: floats(erfs.gelu),
+  gelu_slope: floats(erfs.geluSlope),
 };
 /**
  * The op on arguments of one type; of `where` the first is a bool. Comparisons and predicates give a bool. Throws NotImplementedError for types
@@ -174,12 +157,9 @@ const ROWS: { readonly [K in ScalarOp]: Row } = {
  */
 export function emitOp(b: Block, op: ScalarOp, type: ScalarType, args: readonly V[], dtype: string): V {
   const row = ROWS[op];
-  const emit = type === "f32" ? row.f32 : type === "f64" ? row.f64 : row.integer;
+  const emit = type === "f32" || type === "f64" ? row.float : row.integer;
   if (emit === null) {
     throw new NotImplementedError(`${op}: not implemented for ${dtype} on GPU devices; convert with .to() first`);
-  }
-  if (emit === "missing") {
-    throw new NotImplementedError(`${op}: not implemented for float64 on GPU devices; use float32 there, or the cpu`);
   }
   return emit(b, ...args);
 }

@@ -1,7 +1,8 @@
 /**
- * `npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda] [--op NAME,…] [--json FILE] [--threads N]`: runs a corpus, of operations or of
+ * `npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda|interpreter] [--op NAME,…] [--json FILE] [--threads N]`: runs a corpus, of operations or of
  * training, against the library. Lists what has not passed, then sums up; the exit status is 0 only when nothing failed.
  * `--share N`: one case in N, and the first of each operation or group. `--browser`: in Chromium, where N is 5 unless given.
+ * `--device interpreter`: cuda's kernels, interpreted.
  *
  * For this project's own work: `--triage FILE` writes what to do next; `--pack FILE` packs the corpus into one file instead of running it;
  * `--update` adds to known.json what now passes in full.
@@ -14,11 +15,12 @@ import { runCorpus } from "./corpora.ts";
 import { openCorpus, writePack } from "./corpus_files.ts";
 import { extend, type Known } from "./known.ts";
 import { Report, triage } from "./report.ts";
+import { openInterpreter } from "./interpreter.ts";
 import { sampleOf } from "./sample.ts";
 import { Session, type Namespace } from "./session.ts";
 
 const USAGE =
-  "usage: npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda] [--op NAME] [--json FILE] [--threads N] [--share N] [--browser] [--triage FILE] [--update] [--pack FILE]";
+  "usage: npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda|interpreter] [--op NAME] [--json FILE] [--threads N] [--share N] [--browser] [--triage FILE] [--update] [--pack FILE]";
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -52,7 +54,8 @@ async function main(): Promise<number> {
     const { conformInBrowser } = await import("../browser/conform.ts");
     report.merge(await conformInBrowser(values.corpus, { device: values.device, share, units: names, isolated: true }));
   } else {
-    const session = await Session.open(torch as unknown as Namespace, values.device);
+    const namespace = torch as unknown as Namespace;
+    const session = values.device === "interpreter" ? openInterpreter(namespace) : await Session.open(namespace, values.device);
     if (values.threads !== undefined) session.call("set_num_threads", [Number(values.threads)]);
     const pick = share === 1 ? undefined : sampleOf(share);
     what = await runCorpus(session, openCorpus(values.corpus), { only, pick, report: (outcome) => report.add(outcome) });

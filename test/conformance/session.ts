@@ -24,6 +24,7 @@ interface Caps {
   readonly subnormals: boolean;
 }
 
+const EVERYTHING: Caps = { readSync: true, float64: true, int64: true, subnormals: true };
 const NO_COMPLEX = "complex dtypes are not implemented";
 
 export class Session {
@@ -33,11 +34,17 @@ export class Session {
     private readonly caps: Caps,
   ) {}
 
+  /** Starts the device, if that is needed. */
   static async open(torch: Namespace, device: string): Promise<Session> {
-    const anything = new Session(torch, device, { readSync: true, float64: true, int64: true, subnormals: true });
-    if (device === "cpu") return anything;
-    const { owner, value: init } = anything.find(`${device.split(":")[0]}.init`);
+    const { owner, value: init } = new Session(torch, device, EVERYTHING).find(`${device.split(":")[0]}.init`);
     if (typeof init === "function") await (init as Callable).call(owner);
+    return Session.on(torch, device);
+  }
+
+  /** On a device that is ready. */
+  static on(torch: Namespace, device: string): Session {
+    const anything = new Session(torch, device, EVERYTHING);
+    if (device === "cpu") return anything;
     const probe = anything.tensor({ dtype: "float32", shape: [1], data: new Float32Array(1) });
     const { caps } = probe.device as { caps: Caps };
     return new Session(torch, device, caps);
