@@ -25,7 +25,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["scripts/**/*.mjs", "bench/**/*.mjs", "*.js"],
+    files: ["scripts/**/*.mjs", "native/*.mjs", "bench/**/*.mjs", "*.js"],
     languageOptions: {
       globals: {
         console: "readonly",

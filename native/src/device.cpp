@@ -94,7 +94,16 @@ void Device::settle() {
   else check(driver_->stream_synchronize(stream_), "cuStreamSynchronize");
 }
 
-CUdeviceptr Device::allocate(uint64_t bytes) { return memory_->allocate(bytes); }
+CUdeviceptr Device::allocate(uint64_t bytes) {
+  struct Allocating {
+    bool& flag;
+    const bool before = flag;
+    ~Allocating() { flag = before; }
+  } allocating{allocating_};
+  allocating_ = true;
+  return memory_->allocate(bytes);
+}
+
 void Device::free(CUdeviceptr address) { memory_->free(address); }
 void Device::empty_cache() { memory_->flush(); }
 
@@ -215,6 +224,7 @@ Libraries* Device::libraries() {
 
 void Device::close() {
   if (closed_) return;
+  if (allocating_) invalid("close: not while `reclaim` makes room for an allocation");
   closed_ = true;
   try {
     make_current();
@@ -244,6 +254,7 @@ void Device::drop_everything() {
   events_.clear();
   staging_.reset();
   memory_.reset();
+  options_.reclaim = nullptr;
   stock_.reset();
   functions_.clear();
   for (CUmodule module : modules_) driver_->module_unload(module);

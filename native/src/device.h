@@ -132,6 +132,7 @@ class Device {
   CUcontext context_ = nullptr;
   CUstream stream_ = nullptr;
   bool closed_ = false;
+  bool allocating_ = false;
   std::optional<Failure> lost_;
   Counts counts_;
 

@@ -83,7 +83,8 @@ std::string Driver::describe(CUresult result) const {
 
 Failure Driver::failure(CUresult result, const char* op) const {
   const Code code = is_sticky(result) ? Code::DeviceLost : result == CUDA_ERROR_OUT_OF_MEMORY ? Code::OutOfMemory : Code::CudaError;
-  return Failure{code, format("%s: %s", op, describe(result).c_str()), result, op};
+  const char* const hint = code == Code::DeviceLost ? "; what was enqueued earlier may be the cause" : "";
+  return Failure{code, format("%s: %s%s", op, describe(result).c_str(), hint), result, op};
 }
 
 bool is_sticky(CUresult result) {

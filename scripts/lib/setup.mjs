@@ -12,6 +12,8 @@ export function setUp({ library = true } = {}) {
     await installPackages();
     const { buildWasm } = await import("./wasm.mjs");
     await buildWasm();
+    const { buildNative } = await import("./native.mjs");
+    await buildNative();
     const { bundleLibrary, bundleWorker } = await import("./bundle.mjs");
     await bundleWorker();
     if (library) await bundleLibrary();
