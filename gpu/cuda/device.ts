@@ -30,6 +30,11 @@ export class CudaDevice extends GpuDevice implements CudaDeviceLike {
     this.#native = native;
   }
 
+  /** @internal For measuring what it costs. */
+  get backend(): CudaBackend {
+    return this.#backend;
+  }
+
   get lost(): boolean {
     return this.#backend.lost !== null;
   }
