@@ -44,13 +44,20 @@ const compileFlags = [
   "-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
 ];
 // Never unloaded: threads of a driver may return into it.
-const linkFlags = ["-shared", "-pthread", "-Wl,--gc-sections", "-Wl,-z,nodelete", "-Wl,-s"];
+const linkFlags = [
+  "-shared",
+  "-pthread",
+  "-Wl,--gc-sections",
+  "-Wl,-z,nodelete",
+  "-Wl,-s",
+  `-Wl,--version-script=${join(here, "exports.map")}`,
+];
 const linkLast = ["-ldl"];
 /** So that the binary does not depend on the version of the C++ library. */
-const staticFlags = ["-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"];
+const staticFlags = ["-static-libstdc++", "-static-libgcc"];
 
 /** What objects depend on besides their text. */
-export const flagsId = [...compileFlags, "|", ...linkFlags, ...staticFlags, ...linkLast].join(" ");
+export const flagsId = compileFlags.join(" ");
 
 function run(command, args) {
   return new Promise((resolve) => {

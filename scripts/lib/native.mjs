@@ -30,7 +30,7 @@ const headers = {
 
 /** Builds what is out of date. Where it cannot be built, says so; everything but CUDA works without. */
 export async function buildNative() {
-  const files = filesUnder(at("native"), (path) => /\.(cpp|h|mjs)$/.test(path));
+  const files = filesUnder(at("native"), (path) => /\.(cpp|h|mjs|map)$/.test(path));
   const versions = Object.keys(headers).map(
     (name) => JSON.parse(readFileSync(at("node_modules", name, "package.json"), "utf8")).version,
   );
