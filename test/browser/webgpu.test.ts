@@ -23,11 +23,12 @@ describe("with an adapter", () => {
   });
   it.each(places)("memory stays flat over 1,000 training steps (%s)", async (place) => {
     const page = await browser.open();
-    const { early, late, reserved, losses } = await page[place](webgpu, "memory", 1000, 10);
+    const { peak, reserved, left, losses } = await page[place](webgpu, "memory", 1000, 10);
     expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
-    expect(late).toBeLessThan(160 * MIB);
-    expect(late).toBeLessThan(early * 1.3 + MIB);
+    // How much garbage there is at times is the collector's affair; if it stayed, there would be 340 MiB.
+    expect(peak).toBeLessThan(160 * MIB);
     expect(reserved).toBeLessThan(200 * MIB);
+    expect(left).toBe(0);
   });
   it("a lost device is a typed error, and the page goes on with another", async () => {
     const page = await browser.open();

@@ -29,6 +29,9 @@ it("the GPT: 50 losses within 1e-3 of the cpu's", { timeout: 600_000 }, async ()
 });
 
 it("memory stays flat over 1,000 steps with nothing but losses awaited", { timeout: 600_000 }, async () => {
-  const reserved = await memory("webgpu", 1000, 100);
-  expect(Math.max(...reserved.slice(3))).toBeLessThanOrEqual(Math.max(...reserved.slice(0, 3)) * 1.1);
+  const seen = await memory("webgpu", 1000, 100);
+  const live = seen.map((memory) => memory.live);
+  expect(Math.max(...live)).toBeLessThan(Math.min(...live) + (64 << 10));
+  // Garbage included, which the collector finds when it likes: all steps together take far more.
+  expect(Math.max(...seen.map(({ reserved }) => reserved))).toBeLessThan(160 << 20);
 });

@@ -37,20 +37,31 @@ export async function environment(): Promise<{ best: string; available: boolean;
   return { best, available, name: error === "" ? torch.webgpu.get_device_name() : "", error };
 }
 
-/** The most bytes that were ever live, first over some steps and then over all, with nobody asking for a collection in between. */
-export async function memory(
-  steps: number,
-  every: number,
-): Promise<{ early: number; late: number; reserved: number; losses: number[] }> {
+/** Bytes that are live when all garbage is gone: what dies in one job is found in the next. */
+async function live(): Promise<number> {
+  let bytes = Infinity;
+  for (let i = 0; i < 5; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    bytes = Math.min(bytes, torch.memory_stats("webgpu").allocated_bytes);
+  }
+  return bytes;
+}
+
+export interface Memory {
+  /** The most bytes that were ever live, and that the pool held, with nobody asking for a collection. */
+  readonly peak: number;
+  readonly reserved: number;
+  /** Bytes that are left when the training is over and forgotten. */
+  readonly left: number;
+  readonly losses: readonly number[];
+}
+
+export async function memory(steps: number, every: number): Promise<Memory> {
   await torch.webgpu.init();
   const losses: number[] = [];
-  let early = 0;
-  await train(steps, every, (step, loss) => {
-    losses.push(loss);
-    if (early === 0 && step >= steps / 3) early = torch.memory_stats("webgpu").peak_bytes;
-  });
-  const { peak_bytes: late, reserved_bytes: reserved } = torch.memory_stats("webgpu");
-  return { early, late, reserved, losses };
+  await train(steps, every, (_, loss) => losses.push(loss));
+  const { peak_bytes: peak, reserved_bytes: reserved } = torch.memory_stats("webgpu");
+  return { peak, reserved, left: await live(), losses };
 }
 
 /** The device goes in mid-training; afterwards there is another. */

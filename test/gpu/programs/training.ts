@@ -42,8 +42,14 @@ export async function gpt(device: string, text: string, steps: number, batchSize
   );
 }
 
-/** GPU bytes reserved after each `every` steps of a small network's training, with nothing but `loss.item()` awaited. */
-export async function memory(device: string, steps: number, every: number): Promise<number[]> {
+export interface Memory {
+  /** Bytes of the pool, garbage and what lies idle included. */
+  readonly reserved: number;
+  readonly live: number;
+}
+
+/** GPU memory after each `every` steps of a small network's training, with nothing but `loss.item()` awaited. */
+export async function memory(device: string, steps: number, every: number): Promise<Memory[]> {
   if (device === "webgpu") await torch.webgpu.init();
   const model = new torch.nn.Sequential(new torch.nn.Linear(64, 128), new torch.nn.ReLU(), new torch.nn.Linear(128, 10)).to(
     device,
@@ -51,14 +57,16 @@ export async function memory(device: string, steps: number, every: number): Prom
   const optimizer = new torch.optim.AdamW(model.parameters(), { lr: 1e-3 });
   const x = torch.randn(256, 64).to(device);
   const y = torch.randint(0, 10, [256]).to(device);
-  const reserved: number[] = [];
+  const seen: Memory[] = [];
   for (let step = 1; step <= steps; step++) {
     optimizer.zero_grad();
     const loss = torch.nn.functional.cross_entropy(model(x), y);
     loss.backward();
     optimizer.step();
     if (step % 10 === 0) await loss.item();
-    if (step % every === 0) reserved.push(torch.memory_stats(device).reserved_bytes);
+    if (step % every !== 0) continue;
+    const { reserved_bytes: reserved, allocated_bytes: live } = torch.memory_stats(device);
+    seen.push({ reserved, live });
   }
-  return reserved;
+  return seen;
 }
