@@ -25,6 +25,14 @@ export { get_default_device, set_default_device } from "./ops/devices.ts";
 export { blocking } from "./engine/blocking.ts";
 export { keep, memory_report, record_memory_history, scope } from "./engine/memory.ts";
 export { run_in_worker, worker_main, type WorkerMain, type WorkerRun, type WorkerTask } from "./worker.ts";
+export {
+  clear_autocast_cache,
+  get_autocast_dtype,
+  is_autocast_cache_enabled,
+  is_autocast_enabled,
+} from "./core/autocast_mode.ts";
+export { autocast, type AutocastOptions } from "./engine/autocast.ts";
+export * as amp from "./amp.ts";
 export * as backends from "./backends.ts";
 export { get_float32_matmul_precision, set_float32_matmul_precision } from "./core/settings.ts";
 export * as cuda from "./cuda.ts";

@@ -5,6 +5,7 @@ import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { Storage } from "../core/storage.ts";
 import { gradientEdge, graph, Tensor, type Edge, type GraphNode, type TensorHook, type TensorMeta } from "../core/tensor.ts";
+import { withoutAutocast } from "../engine/autocast.ts";
 import { record } from "../engine/node.ts";
 import * as ops from "../ops/index.ts";
 import { as_strided_backward } from "../ops/views.ts";
@@ -67,7 +68,8 @@ export interface WalkOptions {
 export function walk(roots: readonly Edge[], grads: readonly Tensor[], options: WalkOptions): (Tensor | null)[] {
   const previous = setGradEnabled(options.create_graph);
   try {
-    return walkGraph(roots, grads, options);
+    // In the types of the forward.
+    return withoutAutocast(() => walkGraph(roots, grads, options));
   } finally {
     setGradEnabled(previous);
   }

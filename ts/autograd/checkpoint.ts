@@ -1,6 +1,7 @@
 /** `torch.utils.checkpoint`: less memory for more work. */
 
 import { RuntimeError } from "../core/errors.ts";
+import { autocastState, enterAutocast } from "../core/autocast_mode.ts";
 import { enable_grad, is_grad_enabled } from "../core/grad_mode.ts";
 import { Tensor } from "../core/tensor.ts";
 import { default_generator } from "../ops/random.ts";
@@ -36,6 +37,7 @@ export function checkpoint<A extends readonly unknown[], R>(
   const { preserve_rng_state = true } = options;
   if (!is_grad_enabled()) return fn(...args);
   const random = preserve_rng_state ? snapshotRandom(args) : null;
+  const state = autocastState();
   const versions = args.map((a) => (a instanceof Tensor ? a._version : 0));
   let saved = 0;
   let stored = new Map<number, Tensor>();
@@ -62,8 +64,13 @@ export function checkpoint<A extends readonly unknown[], R>(
         },
         () => enable_grad(() => fn(...args)),
       );
-    if (random === null) run();
-    else random.replay(run);
+    const leave = enterAutocast(state);
+    try {
+      if (random === null) run();
+      else random.replay(run);
+    } finally {
+      leave();
+    }
     if (n !== saved) {
       throw new RuntimeError(
         `checkpoint: a different number of tensors was saved during the original forward (${saved}) and recomputation (${n}); the function must do the same both times`,

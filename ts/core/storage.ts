@@ -63,9 +63,13 @@ export class Storage {
     if (this.buffer?.readers === 0) this.dispose();
   }
 
+  get disposed(): boolean {
+    return this.pending instanceof Disposed;
+  }
+
   /** Gives the memory back now. Any later use is an error. */
   dispose(): void {
-    if (this.pending instanceof Disposed) return;
+    if (this.disposed) return;
     if (this.buffer !== null && this.buffer.readers === 0) this.device.free(this.buffer);
     this.buffer = null;
     this.pending = new Disposed();

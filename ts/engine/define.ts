@@ -10,6 +10,7 @@ import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
 import { sameShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
+import { withAutocastPolicy } from "./autocast.ts";
 import { Context, NoContext, record } from "./node.ts";
 import { alias } from "./run.ts";
 import { bindArguments, checkTensor, parseSignature, type Signature } from "./signature.ts";
@@ -78,7 +79,8 @@ export function makeOp<O>(
     inplace: options.inplace ?? false,
     kind,
   };
-  return Object.assign(call(info), { info }) as O;
+  const fn = withAutocastPolicy(name, sig, call(info) as (...args: unknown[]) => unknown);
+  return Object.assign(fn, { info }) as O;
 }
 
 /** An op that is only a formula over other ops. */

@@ -10,16 +10,18 @@ import { is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, isContiguous, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { load } from "../kernel/expr.ts";
+import { withoutAutocast } from "./autocast.ts";
 import type { Op } from "./define.ts";
 import { collect, deferMap, expressions, cachedKernel, fusible, makeTemplate, type MapNode, type Template } from "./fusion.ts";
-import { record } from "./node.ts";
+import { record, recordedCast } from "./node.ts";
 import { alias, copyOf } from "./run.ts";
 
 /** The in-place form of an op whose first argument and result have one shape. */
 export function inplaceForm(op: Op<never[], Tensor>): (self: Tensor, ...args: unknown[]) => Tensor {
   const name = `${op.info.name}_`;
   const compute = op as unknown as (...args: unknown[]) => Tensor;
-  return (self, ...args) => updateInPlace(name, self, (old) => compute(old, ...args));
+  // In the types that it has: autocast leaves in-place ops alone, as PyTorch's does.
+  return (self, ...args) => updateInPlace(name, self, (old) => withoutAutocast(() => compute(old, ...args)));
 }
 
 /** Replaces `self`'s values by `compute(self)`. */
@@ -37,7 +39,7 @@ export function updateInPlace(name: string, self: Tensor, compute: (old: Tensor)
     throw new RuntimeError(`${name}: result type ${result.dtype} can't be cast to the desired output type ${self.dtype}`);
   }
   // Cast first, so that the graph knows of it.
-  const value = result.dtype === self.dtype ? result : recordedCast(result, self);
+  const value = result.dtype === self.dtype ? result : recordedCast(result, self.dtype);
   writeInto(self, value, old);
   if (is_grad_enabled() && (value.requires_grad || self.grad_fn !== null)) adopt(self, value);
   return self;
@@ -71,12 +73,6 @@ function snapshot(self: Tensor): Tensor {
   copy._gradFn = self.grad_fn;
   copy._outputNr = self._outputNr;
   return copy;
-}
-
-function recordedCast(t: Tensor, like: Tensor): Tensor {
-  const out = copyOf(t, like.dtype);
-  if (t.requires_grad && like.dtype.is_floating_point) record("ToCopy", [t], [out], ([g]) => [g], null);
-  return out;
 }
 
 /**

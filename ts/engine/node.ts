@@ -1,11 +1,12 @@
 /** Recording: nodes of the backward graph and what they save. */
 
+import type { DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
-import { setGradEnabled } from "../core/grad_mode.ts";
+import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
 import { formatShape } from "../core/shape.ts";
 import { gradientEdge, type Edge, type GraphNode, type Tensor, type TensorHook, type TensorMeta } from "../core/tensor.ts";
 import { keep } from "./fusion.ts";
-import { alias } from "./run.ts";
+import { alias, copyOf } from "./run.ts";
 
 let sequence = 0;
 
@@ -183,6 +184,13 @@ export function record(
     }
   }
   context?.settle(node);
+}
+
+/** `t` in another type, with its place in the graph. */
+export function recordedCast(t: Tensor, dtype: DType): Tensor {
+  const out = copyOf(t, dtype);
+  if (is_grad_enabled() && t.requires_grad && dtype.is_floating_point) record("ToCopy", [t], [out], ([g]) => [g], null);
+  return out;
 }
 
 function metaOf(t: Tensor): TensorMeta {

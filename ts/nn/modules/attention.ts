@@ -143,7 +143,7 @@ export class MultiheadAttention extends Module {
     let attended: Tensor;
     if (needWeights) {
       const scores = qh.mul(1 / Math.sqrt(this.head_dim)).matmul(kh.transpose(2, 3));
-      weights = F.softmax(mask === null ? scores : scores.add(mask), { dim: -1 }) as Tensor;
+      weights = F.softmax(mask === null ? scores : scores.add(mask.to(scores.dtype)), { dim: -1 }) as Tensor;
       if (drop > 0) weights = F.dropout(weights, drop, true) as Tensor;
       attended = weights.matmul(vh);
     } else {

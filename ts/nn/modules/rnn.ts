@@ -5,6 +5,7 @@ import type { DType } from "../../core/dtype.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { formatShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { autocastLower } from "../../engine/autocast.ts";
 import type { Args } from "../../engine/signature.ts";
 import * as ops from "../../ops/index.ts";
 import * as init from "../init.ts";
@@ -27,6 +28,8 @@ interface Weights {
 }
 
 type State = readonly Tensor[];
+
+const lowerOf = (t: Tensor | null): Tensor | null => (t === null ? null : autocastLower(t));
 
 /** A kind of cell. */
 interface Cell {
@@ -177,14 +180,15 @@ abstract class RNNBase extends Module {
   }
   private weights(suffix: string): Weights {
     const fields = this as unknown as Record<string, Parameter | undefined>;
-    const hh = fields[`weight_hh${suffix}`]!;
+    const get = (name: string): Tensor | null => lowerOf(fields[`${name}${suffix}`] ?? null);
+    const hh = get("weight_hh")!;
     return {
-      ih: fields[`weight_ih${suffix}`]!,
+      ih: get("weight_ih")!,
       hhT: hh.t(),
       hh,
-      bIh: fields[`bias_ih${suffix}`] ?? null,
-      bHh: fields[`bias_hh${suffix}`] ?? null,
-      hr: fields[`weight_hr${suffix}`] ?? null,
+      bIh: get("bias_ih"),
+      bHh: get("bias_hh"),
+      hr: get("weight_hr"),
     };
   }
   reset_parameters(): void {
@@ -197,7 +201,7 @@ abstract class RNNBase extends Module {
   /** Outputs of the last layer and the last states of all. */
   protected run(input: Tensor | PackedSequence, given: State | null): [Tensor | PackedSequence, Tensor[]] {
     const packed = input instanceof PackedSequence ? input : null;
-    let x = packed === null ? (input as Tensor) : packed.data;
+    let x = autocastLower(packed === null ? (input as Tensor) : packed.data);
     const name = this.constructor.name;
     const single = packed === null && x.ndim === 2;
     if (packed === null && x.ndim !== 2 && x.ndim !== 3) {
@@ -209,7 +213,7 @@ abstract class RNNBase extends Module {
     if (single) x = x.unsqueeze(1);
     else if (packed === null && this.batch_first) x = x.transpose(0, 1);
     const batch = packed === null ? x.shape[1]! : packed._sizes[0]!;
-    const first = this.firstState(x, batch, given, single, packed);
+    const first = this.firstState(x, batch, given?.map(autocastLower) ?? null, single, packed);
 
     const finals: Tensor[][] = first.map(() => []);
     for (let layer = 0; layer < this.num_layers; layer++) {
@@ -402,7 +406,7 @@ abstract class CellBase extends Module {
       throw new RuntimeError(`input has inconsistent input_size: got ${input.shape.at(-1)} expected ${this.input_size}`);
     }
     const single = input.ndim === 1;
-    const x = single ? input.unsqueeze(0) : input;
+    const x = autocastLower(single ? input.unsqueeze(0) : input);
     const first =
       given === null
         ? Array.from({ length: cell.states }, () =>
@@ -411,9 +415,11 @@ abstract class CellBase extends Module {
         : given.map((s) => {
             if (s.ndim !== 1 && s.ndim !== 2)
               throw new ValueError(`${name}: Expected hidden to be 1D or 2D, got ${s.ndim}D instead`);
-            return single ? s.unsqueeze(0) : s;
+            return autocastLower(single ? s.unsqueeze(0) : s);
           });
-    const w = { ih: this.weight_ih, hhT: this.weight_hh.t(), hh: this.weight_hh, bIh: this.bias_ih, bHh: this.bias_hh, hr: null };
+    const hh = autocastLower(this.weight_hh);
+    const [bIh, bHh] = [lowerOf(this.bias_ih), lowerOf(this.bias_hh)];
+    const w = { ih: autocastLower(this.weight_ih), hhT: hh.t(), hh, bIh, bHh, hr: null };
     const state = cell.step(inputGates(cell, x, w), first, w);
     return single ? state.map((s) => s.squeeze(0)) : state;
   }

@@ -340,7 +340,7 @@ function attend(
   const p = training ? dropout_p : 0;
   if (!need_weights) return [scaled_dot_product_attention(q, k, v, mask, p), null];
   let scores = q.mul(1 / Math.sqrt(q.shape[2]!)).matmul(k.mT);
-  if (mask !== null) scores = scores.add(mask);
+  if (mask !== null) scores = scores.add(mask.to(scores.dtype));
   const weights = dropout(softmax(scores, -1), p);
   return [weights.matmul(v), weights];
 }

@@ -28,6 +28,10 @@ function kernel(
   run({ kind: "rowwise", op, dtype, affine }, inputs, outputs, { eps, groups, ignore: 0, flag });
 }
 
+/** Whether narrow rows meet float32 parameters, as under autocast: then all is computed in float32, and the result rounded to the rows' type. */
+const isMixed = (input: Tensor, ...parameters: (Tensor | null)[]): boolean =>
+  input.dtype.is_floating_point && input.dtype.itemsize === 2 && parameters.some((p) => p?.dtype === float32);
+
 /** Weight and bias for a kernel that knows none, the first, or both; dense and of the rows' type. */
 function affineOf(weight: Tensor | null, bias: Tensor | null, like: Tensor, shape: Shape): Tensor[] {
   if (weight === null && bias === null) return [];
@@ -164,8 +168,10 @@ export const layer_norm: LayerNormOp = composite(
     doc: "(input - mean) / sqrt(var + eps) * weight + bias over the last dimensions, whose shape is normalized_shape.",
     method: false,
   },
-  (input: Tensor, normalized_shape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number) =>
-    native_layer_norm(input, normalized_shape, weight, bias, eps)[0]!,
+  (input: Tensor, normalized_shape: readonly number[], weight: Tensor | null, bias: Tensor | null, eps: number) => {
+    if (!isMixed(input, weight, bias)) return native_layer_norm(input, normalized_shape, weight, bias, eps)[0]!;
+    return native_layer_norm(input.to(float32), normalized_shape, weight, bias, eps)[0]!.to(input.dtype);
+  },
 );
 
 /** Distance from 1 to the next number of a floating type. */
@@ -225,7 +231,9 @@ export const rms_norm: RmsNormOp = composite(
   { doc: "input / sqrt(mean(input²) + eps) * weight over the last dimensions; eps None: the type's epsilon.", method: false },
   (input: Tensor, normalized_shape: readonly number[], weight: Tensor | null, eps: number | null) => {
     checkNormalized("rms_norm", input, normalized_shape, weight, null);
-    return rms_norm_rows(input, normalized_shape, weight, eps ?? EPSILON.get(input.dtype)!);
+    const e = eps ?? EPSILON.get(input.dtype)!;
+    if (!isMixed(input, weight)) return rms_norm_rows(input, normalized_shape, weight, e);
+    return rms_norm_rows(input.to(float32), normalized_shape, weight, e).to(input.dtype);
   },
 );
 
@@ -364,7 +372,9 @@ function batchNorm(
   if (!training && (running_mean === null || running_var === null)) {
     throw new RuntimeError(`${op}: expected running_mean and running_var to be defined when training=False`);
   }
-  const parts = batch_norm_planes(input, weight, bias, running_mean, running_var, training, eps);
+  const x = isMixed(input, weight, bias) ? input.to(float32) : input;
+  const parts = batch_norm_planes(x, weight, bias, running_mean, running_var, training, eps);
+  if (x !== input) parts[0] = parts[0]!.to(input.dtype);
   if (training && input.numel() > 0) {
     const n = input.numel() / channels;
     follow(running_mean, parts[1]!, momentum);
@@ -578,6 +588,7 @@ export const group_norm: GroupNormOp = composite(
       }
     }
     checkFloating("group_norm", input.dtype);
-    return group_norm_rows(input, num_groups, weight, bias, eps);
+    if (!isMixed(input, weight, bias)) return group_norm_rows(input, num_groups, weight, bias, eps);
+    return group_norm_rows(input.to(float32), num_groups, weight, bias, eps).to(input.dtype);
   },
 );
