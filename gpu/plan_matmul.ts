@@ -3,23 +3,29 @@
 import type { GpuCaps } from "./context.ts";
 import { ceilDiv, isNarrow, workgroupSize } from "./plan.ts";
 
+/** Threads of a warp: the subgroups that matrix units take. */
+const WARP = 32;
+
 /**
  * direct: every thread keeps rows x columns sums in registers and reads both operands from memory at each step.
  * tiled: as direct, but a workgroup shares what it reads through workgroup memory, `depth` steps at a time.
  * thin: few rows; `slices` threads share the steps of one column.
+ * matrix: as tiled, but what is said of threads is meant of warps, which multiply on matrix units.
  */
 export interface GemmPlan {
-  readonly form: "direct" | "tiled" | "thin";
-  /** Threads of a workgroup along columns; the others lie along rows (thin: along steps). */
+  readonly form: "direct" | "tiled" | "thin" | "matrix";
+  /** Threads (warps) of a workgroup along columns; the others lie along rows (thin: along steps). */
   readonly across: number;
   readonly threads: number;
-  /** Per thread. */
+  /** Per thread (warp). */
   readonly rows: number;
   readonly columns: number;
   /** Steps at a time: per tile, or unrolled. */
   readonly depth: number;
   /** Parts of k that are summed apart and added in order by a second pass. */
   readonly splits: number;
+  /** Tiles of each operand in workgroup memory: what is multiplied, and what is under way. */
+  readonly stages: number;
 }
 
 export interface GemmShape {
@@ -30,7 +36,8 @@ export interface GemmShape {
 }
 
 export function tileOf(plan: GemmPlan): { readonly m: number; readonly n: number } {
-  const down = plan.form === "thin" ? 1 : plan.threads / plan.across;
+  const workers = plan.form === "matrix" ? plan.threads / WARP : plan.threads;
+  const down = plan.form === "thin" ? 1 : workers / plan.across;
   return { m: down * plan.rows, n: plan.across * plan.columns };
 }
 
@@ -73,7 +80,7 @@ function planDirect(caps: GpuCaps, shape: GemmShape, groups: number): GemmPlan {
       for (const rows of counts) {
         for (const columns of counts) {
           const depth = rows * columns <= 16 && k % 4 === 0 ? 4 : 1;
-          const plan: GemmPlan = { form: "direct", across, threads, rows, columns, depth, splits: 1 };
+          const plan: GemmPlan = { form: "direct", across, threads, rows, columns, depth, splits: 1, stages: 1 };
           const count = groupsOf(plan, shape) * batch;
           const step = (rows + columns) * LOAD + rows * columns * MADD + ROUND / depth;
           // Too few workgroups leave processors idle, unless k can be split.
@@ -97,6 +104,7 @@ function planTiled(caps: GpuCaps, shape: GemmShape): GemmPlan {
     columns,
     depth,
     splits: 1,
+    stages: 1,
   });
   const small = tiled(64, 8, 4, 4, 16);
   if (caps.maxWorkgroupSize < 256) return withSplits(small, shape, 128, 128);
@@ -113,7 +121,7 @@ function planThin(caps: GpuCaps, shape: GemmShape, alongK: boolean): GemmPlan {
   const threads = workgroupSize(caps, 128);
   const rows = [1, 2, 4, 8].find((r) => r >= shape.m)!;
   const across = alongK ? threads / 32 : threads / 4;
-  const plan: GemmPlan = { form: "thin", across, threads, rows, columns: 1, depth: 4, splits: 1 };
+  const plan: GemmPlan = { form: "thin", across, threads, rows, columns: 1, depth: 4, splits: 1, stages: 1 };
   return withSplits(plan, shape, 64, 512);
 }
 

@@ -23,6 +23,8 @@ export interface Side {
   /** The steps from k on, cheaper than each by itself. */
   walk(k: V): Walker;
   load(line: readonly V[], step: readonly V[]): V;
+  /** Where `load` reads, and whether there is anything (null: always); where there is not, it gives zero. */
+  readonly find?: (line: readonly V[], step: readonly V[]) => { readonly at: V; readonly inside: V | null };
   /** Four lines at one step as a vector, where they lie side by side and aligned; the number of lines is a multiple of 4 then. */
   readonly loadLines?: (line: readonly V[], step: readonly V[]) => V;
   /** Four steps of one line, likewise (multiples of 4). */
@@ -39,6 +41,7 @@ export function linearSide(k: KernelBuilder, base: V, line: V, step: V, load: (a
       return { now: () => [at.get()], next: () => at.set(at.get().add(step)) };
     },
     load: ([p], [q]) => load(p!.add(q!)),
+    find: ([p], [q]) => ({ at: p!.add(q!), inside: null }),
   };
 }
 
@@ -66,6 +69,8 @@ export interface Finish {
   row(row: V): readonly V[];
   column(column: V): readonly V[];
   store(row: readonly V[], column: readonly V[], sum: V): void;
+  /** Stores two columns side by side, the first of which is even; where it exists, both do. */
+  storePair?(row: readonly V[], columns: readonly (readonly V[])[], sums: readonly [V, V]): void;
 }
 
 /** Run-time sizes that every such program takes. */
@@ -88,11 +93,11 @@ export function gemmGroups(plan: GemmPlan, shape: { batch: number; m: number; n:
 }
 
 /** The part of the key that this file looks at. */
-export function gemmKey({ form, across, threads, rows, columns, depth, splits }: GemmPlan, exact: boolean): string {
-  return `${form}/${threads}/${across}/${rows}x${columns}x${depth}/${splits > 1}/${exact}`;
+export function gemmKey({ form, across, threads, rows, columns, depth, splits, stages }: GemmPlan, exact: boolean): string {
+  return `${form}/${threads}/${across}/${rows}x${columns}x${depth}x${stages}/${splits > 1}/${exact}`;
 }
 
-interface Place {
+export interface Place {
   readonly batch: V;
   readonly part: V;
   /** First row and column of the workgroup's tile. */
@@ -105,7 +110,14 @@ interface Place {
   readonly n: V;
 }
 
-function placeOf(k: KernelBuilder, plan: GemmPlan): Place {
+/** Tile rows of a band. */
+const BAND = 8;
+
+/**
+ * @param order Workgroups that run at the same time have numbers side by side. "rows": a row of tiles after the other; "bands": a band of
+ * BAND rows, column by column, so that they share more of both operands.
+ */
+export function placeOf(k: KernelBuilder, plan: GemmPlan, order: "rows" | "bands" = "rows"): Place {
   const [m, n, all, steps] = ["m", "n", "k", "steps"].map((name) => k.param(name, "u32")) as [V, V, V, V];
   const tilesM = k.param("tiles_m", "u32");
   const tilesN = k.param("tiles_n", "u32");
@@ -115,8 +127,18 @@ function placeOf(k: KernelBuilder, plan: GemmPlan): Place {
     const quotient = rest.div(size);
     return [rest.sub(quotient.mul(size)), quotient];
   };
-  const [tileN, rest] = one(k.group, tilesN);
-  const [tileM, outer] = one(rest, tilesM);
+  const tileAt = (): { tileM: V; tileN: V; outer: V } => {
+    if (order === "rows") {
+      const [tileN, rest] = one(k.group, tilesN);
+      const [tileM, outer] = one(rest, tilesM);
+      return { tileM, tileN, outer };
+    }
+    const [inside, outer] = one(k.group, tilesN.mul(tilesM));
+    const [inBand, band] = one(inside, tilesN.mul(BAND));
+    const [row, tileN] = one(inBand, tilesM.sub(band.mul(BAND)).min(BAND));
+    return { tileM: band.mul(BAND).add(row), tileN, outer };
+  };
+  const { tileM, tileN, outer } = tileAt();
   const [part, batch] = plan.splits > 1 ? one(outer, splits) : [k.u32(0), outer];
   const from = part.mul(steps);
   const to = plan.splits > 1 ? from.add(steps).min(all) : all;
@@ -136,8 +158,9 @@ export function unrolledFor(k: KernelBuilder, count: number, unroll: number, bod
 }
 
 export function buildGemm(k: KernelBuilder, gemm: Gemm): void {
-  const build = { direct, tiled, thin }[gemm.plan.form];
-  build(k, gemm, placeOf(k, gemm.plan));
+  const { form } = gemm.plan;
+  if (form === "matrix") throw new TypeError("products on matrix units are built by gemm_matrix.ts");
+  ({ direct, tiled, thin })[form](k, gemm, placeOf(k, gemm.plan));
 }
 
 function direct(k: KernelBuilder, gemm: Gemm, place: Place): void {

@@ -8,6 +8,7 @@ import { gridGroups, workgroupSize } from "../plan.ts";
 import { type GemmPlan, type GemmShape, stepsOfPart } from "../plan_matmul.ts";
 import { coordinatesOf } from "./common.ts";
 import { buildGemm, type Finish, type Gemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
+import { buildMatrixGemm, matrixKey, type MatrixOperands } from "./gemm_matrix.ts";
 
 /** The stores of a batch entry's sums. */
 export type FinishBatch = (batch: V) => Finish;
@@ -27,8 +28,12 @@ export interface GemmRun {
   readonly elems?: readonly [Elem, Elem];
   readonly reach?: Gemm["reach"];
   sides(k: KernelBuilder, buffers: readonly [BufferVar, BufferVar], batch: V): { readonly a: Side; readonly b: Side };
-  /** Declares its buffers, which `targets` binds. */
-  finish(k: KernelBuilder): FinishBatch;
+  /** How the operands get to matrix units, where the plan is for them. */
+  readonly matrix?: MatrixOperands;
+  /** Whether two columns, the first of them even, lie side by side and aligned in the output. */
+  readonly pairs?: boolean;
+  /** Declares its buffers, which `targets` binds. `pairs`: it is to store two columns at once. */
+  finish(k: KernelBuilder, pairs: boolean): FinishBatch;
   readonly targets: readonly Bindable[];
   readonly params: Readonly<Record<string, number | bigint>>;
 }
@@ -41,19 +46,24 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
   const split = plan.splits > 1;
   const size = shape.batch * shape.m * shape.n;
   const partElem = value as Elem; // as the sums are in registers
-  const key = `${name}/${dtype}/${gemmKey(plan, exact)}/${lanes.join("")}/${elems.join("")}/${run.sidesKey}/${split ? "" : run.finishKey}`;
+  const matrix = plan.form === "matrix" ? run.matrix! : null;
+  const pairs = matrix !== null && (split ? shape.n % 2 === 0 : run.pairs === true);
+  const operandsKey = matrix === null ? lanes.join("") : `${matrixKey(matrix)}/${pairs}`;
+  const key = `${name}/${dtype}/${gemmKey(plan, exact)}/${operandsKey}/${elems.join("")}/${run.sidesKey}/${split ? "" : run.finishKey}`;
   const program = context.program(key, () => {
     const k = new KernelBuilder(name, plan.threads);
     const buffers = [k.input("a", elems[0], lanes[0]), k.input("b", elems[1], lanes[1])] as const;
-    const finish = split ? storeParts(k, k.output("parts", partElem)) : run.finish(k);
-    buildGemm(k, {
+    const finish = split ? storeParts(k, k.output("parts", partElem, pairs ? 2 : 1)) : run.finish(k, pairs);
+    const gemm: Gemm = {
       scalar: value,
       plan,
       exact,
       sides: (batch) => run.sides(k, buffers, batch),
       ...(reach === undefined ? {} : { reach }),
       finish,
-    });
+    };
+    if (matrix === null) buildGemm(k, gemm);
+    else buildMatrixGemm(k, gemm, matrix, buffers);
     return k.build();
   });
   const params = { ...run.params, ...gemmParams(plan, shape, stepsOfPart(plan, shape.k)), size };
@@ -66,7 +76,7 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
   const fold = context.program(`${name}_fold/${dtype}/${run.finishKey}`, () => {
     const k = new KernelBuilder(`${name}_fold`, threads);
     const input = k.input("parts", partElem);
-    const finish = run.finish(k);
+    const finish = run.finish(k, false);
     const all = k.param("size", "u32");
     k.gridStride(all, (i) => {
       const sum = k.var(k.const(0, value));
@@ -80,6 +90,11 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
   context.launch(fold, { buffers: [parts, ...run.targets], params, groups: gridGroups(size, threads) });
 }
 
+const storePairAt =
+  (k: KernelBuilder, target: BufferVar): NonNullable<Finish["storePair"]> =>
+  ([row], [column], sums) =>
+    target.store(row!.add(column![0]!).div(2), k.vector(sums));
+
 function storeParts(k: KernelBuilder, parts: BufferVar): Gemm["finish"] {
   const [all, m, n] = ["size", "m", "n"].map((name) => k.param(name, "u32")) as [V, V, V];
   return (batch, part) => {
@@ -88,6 +103,7 @@ function storeParts(k: KernelBuilder, parts: BufferVar): Gemm["finish"] {
       row: (row) => [first.add(row.mul(n))],
       column: (column) => [column],
       store: ([row], [column], sum) => parts.store(row!.add(column!), sum),
+      ...(parts.param.lanes === 1 ? {} : { storePair: storePairAt(k, parts) }),
     };
   };
 }

@@ -5,10 +5,14 @@ import type { DType } from "../../ts/core/dtype.ts";
 import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { BufferVar, KernelBuilder, V } from "../builder.ts";
 import type { GpuContext, GpuLowering } from "../context.ts";
+import type { MatrixFormat } from "../ir.ts";
 import { type GemmShape, planGemm } from "../plan_matmul.ts";
+import { planMatrix } from "../plan_matrix.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { linearSide, type Side } from "./gemm.ts";
+import type { MatrixOperand } from "./gemm_matrix.ts";
 import { type FinishBatch, PlanCache, runGemm } from "./gemm_run.ts";
+import { FORMATS } from "./matrix_tiles.ts";
 
 /** An operand: stride of its lines (rows of a, columns of b), of its steps (along k), of the batch. */
 interface Operand {
@@ -105,10 +109,14 @@ function sideParams(name: string, { view, line, step, batch }: Operand): Record<
 }
 
 /** What becomes of a sum: alpha, beta times what was there, bias; rounded as the dtype is stored. */
-function finisher(k: KernelBuilder, context: GpuContext, dtype: DType, bias: boolean, beta: boolean): FinishBatch {
+function finisher(
+  k: KernelBuilder,
+  context: GpuContext,
+  { dtype, bias, beta, pairs }: { dtype: DType; bias: boolean; beta: boolean; pairs: boolean },
+): FinishBatch {
   const { elem, value } = context.layout(dtype);
   const biasBuffer = !bias ? null : k.input("bias", elem);
-  const out = k.output("out", elem);
+  const out = k.output("out", elem, pairs ? 2 : 1);
   const param = (name: string, of: string): V => k.param(`${name}_${of}`, "u32");
   const places = bias ? ["out", "bias"] : ["out"];
   return (batch) => {
@@ -123,7 +131,19 @@ function finisher(k: KernelBuilder, context: GpuContext, dtype: DType, bias: boo
         if (biasBuffer !== null) result = result.add(biasBuffer.load(biasAt!));
         out.store(at!, roundTo(k, result, dtype));
       },
+      ...(pairs ? { storePair } : {}),
     };
+    // The store rounds.
+    function storePair(row: readonly V[], columns: readonly (readonly V[])[], sums: readonly [V, V]): void {
+      const at = row[0]!.add(columns[0]![0]!).div(2);
+      let results = sums.map((sum) => sum.mul(k.param("alpha", value)));
+      if (beta) {
+        const before = k.lanes(out.load(at));
+        results = results.map((x, i) => x.add(before[i]!.mul(k.param("beta", value))));
+      }
+      if (biasBuffer !== null) results = results.map((x, i) => x.add(biasBuffer.load(row[1]!.add(columns[i]![1]!))));
+      out.store(at, k.vector(results));
+    }
   };
 }
 
@@ -137,6 +157,29 @@ function placeParams(name: string, place: NonNullable<Product["bias"]> | null): 
   };
 }
 
+/** How an operand gets to matrix units: by copies as wide as its alignment allows. */
+function matrixOperand(context: GpuContext, format: MatrixFormat, operand: Operand, lines: number): MatrixOperand {
+  const { view, line, step, batch } = operand;
+  const along = step === 1 ? "steps" : line === 1 || line < step ? "lines" : "steps";
+  const other = along === "steps" ? line : step;
+  const size = format === "tf32" ? 4 : 2;
+  const fits = (bytes: number): boolean => [view.offset, batch, other].every((x) => (x * size) % bytes === 0);
+  const side = along === "steps" ? step : line;
+  const bytes = !context.caps.asyncCopy || side !== 1 ? 0 : (([16, 8, 4] as const).find(fits) ?? 0);
+  // A copy of lines may not begin before the first.
+  const ragged = along === "lines" && bytes > 0 && (lines * size) % bytes !== 0;
+  return { along, bytes, ragged };
+}
+
+const FORMAT_OF: Readonly<Record<string, MatrixFormat>> = { float16: "f16", bfloat16: "bf16", float32: "tf32" };
+
+/** How a dtype goes to matrix units, where it may. */
+export function matrixFormat({ caps }: GpuContext, dtype: DType, tf32: boolean | undefined): MatrixFormat | null {
+  const format = FORMAT_OF[dtype.name];
+  if (format === undefined || caps.matrix?.[format] !== true) return null;
+  return format === "tf32" && tf32 !== true ? null : format;
+}
+
 export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
   const { dtype } = spec;
   if (dtype.name === "bool") throw new NotImplementedError("matmul: no kernel for bool; convert to float32 or int32");
@@ -147,7 +190,19 @@ export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
     if (outputs[0]!.shape.includes(0)) return;
     const { shape, a, b, bias, out } = productOf(inputs, outputs[0]!);
     const alongK = b.step === 1;
-    const plan = plans.find(shape, String(alongK), () => planGemm(context.caps, shape, alongK, true));
+    const format = matrixFormat(context, dtype, params.tf32);
+    const matrix = format && {
+      format,
+      a: matrixOperand(context, format, a, shape.m),
+      b: matrixOperand(context, format, b, shape.n),
+    };
+    const copied = matrix !== null && matrix.a.bytes > 0 && matrix.b.bytes > 0;
+    const kind = `${alongK}/${format ?? ""}/${copied}`;
+    const plan = plans.find(
+      shape,
+      kind,
+      () => (format && planMatrix(context.caps, shape, format, copied)) ?? planGemm(context.caps, shape, alongK, true),
+    );
     // Vectors go where a kernel reads them whole.
     const wanted = plan.form === "tiled" ? "lines" : plan.form === "thin" && a.vector === b.vector ? "steps" : "never";
     const lanes = [a.vector === wanted ? 4 : 1, b.vector === wanted ? 4 : 1] as const;
@@ -160,12 +215,14 @@ export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
       shape,
       plan,
       operands: [a.view, b.view],
-      lanes,
+      lanes: plan.form === "matrix" ? [1, 1] : lanes,
+      ...(plan.form === "matrix" ? { elems: [FORMATS[format!].elem, FORMATS[format!].elem], matrix: matrix! } : {}),
+      pairs: out.column === 1 && [out.view.offset, out.batch, out.row, shape.n].every((x) => x % 2 === 0),
       sides: (k, buffers, batch) => ({
         a: stridedSide(k, "a", buffers[0], a, batch),
         b: stridedSide(k, "b", buffers[1], b, batch),
       }),
-      finish: (k) => finisher(k, context, dtype, bias !== null, beta),
+      finish: (k, pairs) => finisher(k, context, { dtype, bias: bias !== null, beta, pairs }),
       targets: bias === null ? [out.view] : [bias.view, out.view],
       params: {
         ...sideParams("a", a),

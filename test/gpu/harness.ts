@@ -62,6 +62,23 @@ export const devices: readonly Target[] = [
   ...(await dawn()),
 ];
 
+const likeCuda = {
+  wide: true,
+  f16: true,
+  subgroups: { min: 32, max: 32 },
+  maxStorageBuffers: 64,
+  matrix: { f16: true, bf16: true, tf32: true },
+} as const;
+/** With matrix units: for the kinds that use them. Few processors have large tiles, many have small ones. */
+export const matrixDevices: readonly Target[] = [
+  interpreter("matrix units", {
+    caps: { ...likeCuda, maxWorkgroupStorage: 99 << 10, asyncCopy: true, processors: 2 },
+    order: "reverse",
+    hostile: true,
+  }),
+  interpreter("matrix units, no copies", { caps: { ...likeCuda, maxWorkgroupStorage: 48 << 10, processors: 100 }, order: 3 }),
+];
+
 /** A view by its elements: `values` fills its memory, which `strides` and `offset` walk (dense by default). */
 export interface Operand {
   readonly dtype: DType;
