@@ -1,5 +1,6 @@
 /** Bad data that kernels meet (an index out of range): they leave a note in device memory, which becomes an error at the next await. */
 
+import { IndexError } from "../ts/core/errors.ts";
 import type { GpuBackend, GpuMemory } from "./backend.ts";
 
 /** The note: the code of the complaint, then the value that was bad. */
@@ -57,7 +58,8 @@ export class Complaints {
 
   #errorOf(note: Uint8Array, lowest: number): Error | null {
     const [code, value] = new Uint32Array(note.slice().buffer) as unknown as [number, number];
-    const error = code === 0 ? null : this.#errors.get(code)!(value);
+    // A launch that is repeated (a captured graph) complains with a code that may have been told and forgotten.
+    const error = code === 0 ? null : (this.#errors.get(code)?.(value) ?? new IndexError(`an index is out of range: ${value}`));
     for (const known of this.#errors.keys()) if (known > lowest) this.#errors.delete(known);
     if (this.#errors.size === 0) this.#next = FIRST_CODE;
     return error;

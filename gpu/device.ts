@@ -264,6 +264,11 @@ export class GpuDevice implements Device {
     return this.prepare(spec).run as (inputs: readonly View[], outputs: readonly View[], params: ParamsOf[K]) => void;
   }
 
+  /** Swaps the memories of two live buffers. */
+  protected swap(a: Buffer, b: Buffer): void {
+    this.#live.exchange(this.checkLive(a), this.checkLive(b));
+  }
+
   /** Takes charge of a buffer: its memory goes back to the backend when nothing refers to the buffer any more. */
   protected adopt(buffer: GpuBuffer): GpuBuffer {
     this.#live.add(buffer);

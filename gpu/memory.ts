@@ -48,7 +48,7 @@ export class GpuRange implements GpuMemory {
 
 interface Entry {
   readonly owner: WeakRef<GpuBuffer>;
-  readonly memory: GpuMemory;
+  memory: GpuMemory;
 }
 
 export class GpuBuffer implements Buffer {
@@ -64,9 +64,9 @@ export class GpuBuffer implements Buffer {
     readonly dtype: DType,
     /** How the elements lie on the device. */
     readonly elem: Elem,
-    readonly memory: GpuMemory,
+    public memory: GpuMemory,
     /** The part of `memory` that is the buffer's, where that is not all of it. */
-    readonly range: GpuRange | null = null,
+    public range: GpuRange | null = null,
   ) {}
 }
 
@@ -121,6 +121,13 @@ export class LiveBuffers {
       this.#kept = 0;
       this.#collector.releaseKept?.();
     }
+  }
+
+  /** Each gets the other's memory. */
+  exchange(a: GpuBuffer, b: GpuBuffer): void {
+    [a.memory, b.memory] = [b.memory, a.memory];
+    [a.range, b.range] = [b.range, a.range];
+    [a.entry!.memory, b.entry!.memory] = [b.entry!.memory, a.entry!.memory];
   }
 
   /** Gives the memory back now. False when that has been done. */

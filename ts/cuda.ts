@@ -11,8 +11,9 @@ import type {
 } from "./core/accelerators.ts";
 import type { Device } from "./core/device.ts";
 import { RuntimeError, ValueError } from "./core/errors.ts";
+import { Storage } from "./core/storage.ts";
 import type { Tensor } from "./core/tensor.ts";
-import { watchDeferred } from "./engine/fusion.ts";
+import { type Capture, setCapture } from "./engine/fusion.ts";
 import { registerDevice, registerOpener } from "./ops/devices.ts";
 import { default_generator } from "./ops/random.ts";
 
@@ -257,7 +258,7 @@ export class Event {
 export class CUDAGraph {
   #graph: CudaGraphLike | null = null;
   #device: CudaDeviceLike | null = null;
-  #deferred: (() => WeakRef<{ materialize(): unknown }>[]) | null = null;
+  #capture: Capture | null = null;
 
   /** What follows is captured, not carried out, until `capture_end`. Run the code a few times before, so that its kernels exist. */
   capture_begin(device?: CudaDeviceName): void {
@@ -269,32 +270,36 @@ export class CUDAGraph {
     const own = get(device, "CUDAGraph.capture_begin");
     own.beginCapture();
     this.#device = own;
-    this.#deferred = watchDeferred();
+    const outside = (work: () => void): void => own.outsideCapture(work);
+    this.#capture = { device: own, since: Storage.nextSerial(), outside, deferred: [] };
+    setCapture(this.#capture);
   }
 
   capture_end(): void {
-    const device = this.#device;
-    if (device === null || this.#deferred === null) throw new RuntimeError("CUDAGraph.capture_end: nothing is being captured");
-    const deferred = this.#deferred();
-    this.#deferred = null;
+    const [device, capture] = [this.#device, this.#capture];
+    if (device === null || capture === null) throw new RuntimeError("CUDAGraph.capture_end: nothing is being captured");
     try {
       // Values that were not wanted yet belong into the graph, where somebody still holds them.
       device.memoryStats();
-      for (const storage of deferred) storage.deref()?.materialize();
+      for (const storage of capture.deferred) storage.deref()?.materialize();
       this.#graph = device.endCapture();
     } catch (error) {
-      if (device.capturing) device.abortCapture();
-      this.#device = null;
+      this.capture_abort();
       throw error;
     }
+    this.#leave();
   }
 
   /** Ends a capture that failed. */
   capture_abort(): void {
-    this.#deferred?.();
-    this.#deferred = null;
     if (this.#device?.capturing === true) this.#device.abortCapture();
+    this.#leave();
     this.#device = null;
+  }
+
+  #leave(): void {
+    if (this.#capture !== null) setCapture(null);
+    this.#capture = null;
   }
 
   /** Launches the captured kernels once more. */

@@ -3,7 +3,8 @@
 import type { Dispatch, GpuBackend, GpuMemory } from "../backend.ts";
 import type { GpuCaps } from "../context.ts";
 import type { NativeDevice } from "./addon.ts";
-import { translate } from "./errors.ts";
+import { Capture } from "./capture.ts";
+import { guarded } from "./errors.ts";
 import { CudaMemory } from "./memory.ts";
 import type { Programs } from "./programs.ts";
 import { Queue } from "./queue.ts";
@@ -12,9 +13,7 @@ export class CudaBackend implements GpuBackend {
   readonly copyAlignment = 1;
   readonly queue: Queue;
   readonly #native: NativeDevice;
-  /** The capture that is going on; 0: none. */
-  #capture = 0;
-  #captures = 0;
+  #capture: Capture | null = null;
 
   constructor(
     native: NativeDevice,
@@ -29,9 +28,6 @@ export class CudaBackend implements GpuBackend {
   get lost(): Error | null {
     return this.queue.failure;
   }
-  get capturing(): boolean {
-    return this.#capture !== 0;
-  }
   get reservedBytes(): number {
     return this.lost !== null ? 0 : this.#native.memoryStats().reservedBytes;
   }
@@ -41,18 +37,18 @@ export class CudaBackend implements GpuBackend {
   }
 
   allocate(bytes: number): CudaMemory {
-    try {
-      return new CudaMemory(this.#native.allocate(bytes), bytes, this.#capture);
-    } catch (error) {
-      throw translate(error);
-    }
+    const used = this.#capture?.take(bytes) ?? null;
+    if (used !== null) return used;
+    const memory = guarded(() => new CudaMemory(this.#native.allocate(bytes), bytes));
+    this.#capture?.adopt(memory);
+    return memory;
   }
 
   release(memory: GpuMemory): void {
     const own = memory as CudaMemory;
-    // What a capture touches it may touch again at every replay; only the end of the capture tells.
-    if (own.pins > 0 || (this.queue.touched?.has(own) === true && own.capture !== this.#capture)) own.released = true;
-    else if (this.queue.failure === null) this.#native.free(own.address);
+    if (this.#capture !== null) this.#capture.release(own);
+    else if (own.pins > 0) own.released = true;
+    else this.#free(own);
   }
 
   dispatch(dispatch: Dispatch): void {
@@ -82,55 +78,44 @@ export class CudaBackend implements GpuBackend {
     this.queue.synchronizeSync();
   }
 
-  beginCapture(): void {
-    this.queue.submitNow();
-    this.#native.beginCapture();
-    this.#capture = ++this.#captures;
-    this.queue.touched = new Set();
+  get capturing(): boolean {
+    return this.#capture !== null;
   }
 
-  /** The graph's number, and the memory that must stay as long as it does. */
+  beginCapture(): void {
+    this.checkUsable();
+    this.#capture = new Capture(this.queue);
+  }
+
+  /** The graph's number, and the memory that stays as long as it does. */
   endCapture(): { readonly graph: number; readonly pinned: readonly CudaMemory[] } {
+    const capture = this.#capture!;
+    this.#capture = null;
     try {
-      this.queue.submitNow();
-      const graph = this.#native.endCapture();
-      const pinned = [...this.queue.touched!].filter(({ capture }) => capture !== this.#capture);
-      for (const memory of pinned) memory.pins++;
-      return { graph, pinned };
-    } catch (error) {
-      this.#native.abortCapture();
-      throw translate(error);
+      return capture.end(this.#native);
     } finally {
-      this.#leaveCapture();
+      for (const memory of capture.leftovers()) this.release(memory);
     }
   }
 
   abortCapture(): void {
-    this.queue.submitNow();
-    this.#native.abortCapture();
-    this.#leaveCapture();
+    const capture = this.#capture!;
+    this.#capture = null;
+    capture.abort();
+    for (const memory of capture.leftovers()) this.release(memory);
   }
 
   destroyGraph(graph: number, pinned: readonly CudaMemory[]): void {
     if (this.queue.failure !== null) return;
-    this.#native.destroyGraph(graph);
+    guarded(() => this.#native.destroyGraph(graph));
     for (const memory of pinned) {
       memory.pins--;
-      this.#settle(memory);
+      if (memory.released && memory.pins === 0) this.#free(memory);
     }
   }
 
-  #leaveCapture(): void {
-    const touched = this.queue.touched!;
-    this.queue.touched = null;
-    this.#capture = 0;
-    for (const memory of touched) this.#settle(memory);
-  }
-
-  /** Frees what was released while a graph held it. */
-  #settle(memory: CudaMemory): void {
-    if (!memory.released || memory.pins > 0) return;
+  #free(memory: CudaMemory): void {
     memory.released = false;
-    this.#native.free(memory.address);
+    if (this.queue.failure === null) this.#native.free(memory.address);
   }
 }

@@ -1,6 +1,7 @@
 /** The CUDA device. */
 
 import type { CudaDeviceLike, CudaDeviceProperties, CudaGraphLike, CudaStats, KernelTime } from "../../ts/core/accelerators.ts";
+import type { Buffer } from "../../ts/core/device.ts";
 import { RuntimeError } from "../../ts/core/errors.ts";
 import type { KernelSpec } from "../../ts/kernel/spec.ts";
 import { GpuDevice, type Run } from "../device.ts";
@@ -104,6 +105,16 @@ export class CudaDevice extends GpuDevice implements CudaDeviceLike {
     };
   }
 
+  exchange(a: Buffer, b: Buffer): void {
+    this.swap(a, b);
+  }
+
+  /** What a graph touches stays where it is. */
+  override pack(groups: readonly (readonly Buffer[])[]): Buffer[][] | null {
+    const pinned = (b: Buffer): boolean => (this.checkLive(b).memory as CudaMemory).pins > 0;
+    return this.capturing || groups.some((group) => group.some(pinned)) ? null : super.pack(groups);
+  }
+
   // Events.
   createEvent(timing: boolean): number {
     return guarded(() => this.#native.createEvent(timing));
@@ -147,10 +158,14 @@ export class CudaDevice extends GpuDevice implements CudaDeviceLike {
   beginCapture(): void {
     this.#backend.checkUsable();
     if (this.#backend.capturing) throw new RuntimeError("cuda: a graph is being captured already");
-    guarded(() => this.#backend.beginCapture());
+    this.#backend.beginCapture();
+  }
+  /** While a graph is captured: what `work` asks for is carried out, not captured. */
+  outsideCapture(work: () => void): void {
+    this.#backend.queue.outside(work);
   }
   abortCapture(): void {
-    guarded(() => this.#backend.abortCapture());
+    this.#backend.abortCapture();
   }
   endCapture(): CudaGraphLike {
     if (!this.#backend.capturing) throw new RuntimeError("cuda: no graph is being captured");

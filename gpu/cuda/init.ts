@@ -130,7 +130,7 @@ function openDevice(platform: CudaPlatform, addon: Addon, probe: Probe, index: n
       exactAllocations: platform.setting("KINDLING_CUDA_ALLOCATOR") === "exact",
       reclaim: () => {
         // Idle memory goes back to the driver only after what still uses it has been handed over.
-        if (backend?.capturing === false) backend.queue.submitNow();
+        backend?.queue.submitNow();
         device?.memoryStats();
       },
     });

@@ -6,7 +6,7 @@ export class CudaMemory implements GpuMemory {
   /** The address as two words, for commands. */
   readonly low: number;
   readonly high: number;
-  /** Graphs that touch this memory and did not allocate it themselves: it must stay as long as they do. */
+  /** Graphs that touch this memory: it must stay as long as they do. */
   pins = 0;
   /** Whether nobody but graphs wants it any more. */
   released = false;
@@ -14,8 +14,6 @@ export class CudaMemory implements GpuMemory {
   constructor(
     readonly address: number,
     readonly bytes: number,
-    /** The capture that it was allocated in: then the graph keeps it anyway. */
-    readonly capture: number,
   ) {
     this.low = address >>> 0;
     this.high = Math.floor(address / 2 ** 32);

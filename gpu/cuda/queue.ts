@@ -25,7 +25,7 @@ export interface Observer {
   after(commands: CommandBuffer, name: string): void;
 }
 
-class Batch {
+export class Batch {
   readonly commands: CommandBuffer;
   launches = 0;
   /** Functions whose number was not known yet, and where it goes. */
@@ -44,10 +44,15 @@ class Batch {
   }
 }
 
+/** Commands that are kept instead of handed over, and the memory that they touch. */
+export interface Recording {
+  readonly batches: readonly Batch[];
+  readonly touched: ReadonlySet<CudaMemory>;
+}
+
 export class Queue {
   observer: Observer | null = null;
-  /** Memory that commands touch while a graph is captured. */
-  touched: Set<CudaMemory> | null = null;
+  #recording: { readonly batches: Batch[]; readonly touched: Set<CudaMemory> } | null = null;
   readonly #native: NativeDevice;
   readonly #programs: Programs;
   readonly #turn: () => Promise<void>;
@@ -83,7 +88,7 @@ export class Queue {
     const at = commands.launch(fn.id, groups, memories as readonly CudaMemory[], fn.bound, words);
     if (fn.id < 0) batch.patches.push({ at, fn });
     this.observer?.after(commands, program.name);
-    if (this.touched !== null) for (const i of fn.bound) this.touched.add(memories[i] as CudaMemory);
+    if (this.#recording !== null) for (const i of fn.bound) this.#recording.touched.add(memories[i] as CudaMemory);
     if (++batch.launches >= MOST_LAUNCHES || commands.count >= MOST_WORDS) this.flush();
     else this.#scheduleTurn();
   }
@@ -91,12 +96,14 @@ export class Queue {
   /** Appends commands that need no function. `memories`: what they touch. */
   command(write: (commands: CommandBuffer) => void, ...memories: readonly CudaMemory[]): void {
     write(this.#open.commands);
-    if (this.touched !== null) for (const memory of memories) this.touched.add(memory);
+    if (this.#recording !== null) for (const memory of memories) this.#recording.touched.add(memory);
     if (this.#open.commands.count >= MOST_WORDS) this.flush();
     else this.#scheduleTurn();
   }
 
   upload(memory: CudaMemory, byte: number, bytes: Uint8Array): void {
+    // A replay would bring the same bytes again: they are brought now, and once.
+    if (this.#recording !== null) return this.outside(() => this.upload(memory, byte, bytes));
     const address = memory.address + byte;
     if (bytes.length <= MOST_INLINE_BYTES) return this.command((c) => c.upload(address, bytes), memory);
     this.flush();
@@ -107,22 +114,33 @@ export class Queue {
   }
 
   download(memory: CudaMemory, byte: number, bytes: number): Promise<Uint8Array> {
+    this.#checkNotRecording();
     return this.#after(() => this.#native.download(memory.address + byte, bytes));
   }
 
   downloadSync(memory: CudaMemory, byte: number, bytes: number): Uint8Array {
+    this.#checkNotRecording();
     this.submitNow();
     return this.#guard(() => this.#native.downloadSync(memory.address + byte, bytes));
   }
 
   /** When all commands so far have been carried out. */
   synchronize(): Promise<void> {
+    this.#checkNotRecording();
     return this.#after(() => this.#native.synchronize());
   }
 
   synchronizeSync(): void {
+    this.#checkNotRecording();
     this.submitNow();
     this.#guard(() => this.#native.synchronizeSync());
+  }
+
+  #checkNotRecording(): void {
+    if (this.#recording === null) return;
+    throw new RuntimeError(
+      "cuda: while a graph is captured nothing is computed, so there are no values to read or to wait for; read them after a replay",
+    );
   }
 
   /** What `ask` promises, asked when all commands so far have been handed over. */
@@ -139,11 +157,46 @@ export class Queue {
     );
   }
 
+  /** From now on commands are kept. */
+  record(): void {
+    this.flush();
+    this.#recording = { batches: [], touched: new Set() };
+  }
+
+  /** What was kept; commands are handed over again. */
+  stopRecording(): Recording {
+    this.flush();
+    const recording = this.#recording!;
+    this.#recording = null;
+    return recording;
+  }
+
+  /** While commands are kept: what `work` asks for is handed over all the same. */
+  outside(work: () => void): void {
+    const recording = this.#recording;
+    this.flush();
+    this.#recording = null;
+    try {
+      work();
+      this.flush();
+    } finally {
+      this.#recording = recording;
+    }
+  }
+
+  /** Hands over what was recorded; throws where the addon refuses. */
+  replay({ batches }: Recording): void {
+    this.#programs.compileNow(batches.flatMap(({ patches }) => patches.map(({ fn }) => fn)));
+    for (const batch of batches) this.#submit(batch);
+    if (this.#failure !== null) throw this.#failure;
+  }
+
   /** Closes the open batch and hands it over, now if nothing stands before it. */
   flush(): void {
     const batch = this.#open;
     if (batch.empty) return;
     this.#open = new Batch(this.#spare.pop() ?? new CommandBuffer());
+    if (this.#recording !== null) return void this.#recording.batches.push(batch);
     if (this.#waiting.length === 0 && batch.ready) return this.#submit(batch);
     this.#waiting.push(batch);
     if (this.#waiting.length > MOST_WAITING) this.submitNow();

@@ -161,6 +161,8 @@ export interface CudaDeviceLike extends Device {
   elapsed(start: number, end: number): number;
   waitEvent(other: CudaDeviceLike, event: number): void;
   beginCapture(): void;
+  /** While a graph is captured: what `work` asks for is carried out, not captured. */
+  outsideCapture(work: () => void): void;
   endCapture(): CudaGraphLike;
   abortCapture(): void;
   profile(fn: () => unknown): Promise<KernelTime[]>;

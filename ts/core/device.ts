@@ -62,6 +62,8 @@ export interface Device {
    * reach them all. The old ones are left to the caller. Null where they cannot be moved. Absent where there is nothing to gain.
    */
   pack?(groups: readonly (readonly Buffer[])[]): Buffer[][] | null;
+  /** Swaps the memories of two buffers of one size and dtype. Absent where nobody knows a memory but by its buffer. */
+  exchange?(a: Buffer, b: Buffer): void;
   write(buffer: Buffer, byteOffset: number, bytes: Uint8Array): void;
   read(buffer: Buffer, byteOffset: number, nbytes: number): Promise<Uint8Array>;
   readSync?(buffer: Buffer, byteOffset: number, nbytes: number): Uint8Array;

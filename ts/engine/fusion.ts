@@ -47,17 +47,26 @@ function countOps(x: Expr, seen: Set<Expr>): number {
   return 0;
 }
 
-/** Storages of what is deferred, while somebody wants to know. */
-let watched: WeakRef<Storage>[] | null = null;
+/** A graph that is being captured on a device. What was deferred before belongs outside of it: a replay would compute it again. */
+export interface Capture {
+  readonly device: Device;
+  /** Storages with a lesser serial number were there before. */
+  readonly since: number;
+  /** Has the device carry out what `work` asks for now, and not capture it. */
+  readonly outside: (work: () => void) => void;
+  /** What is deferred meanwhile. */
+  readonly deferred: WeakRef<Storage>[];
+}
 
-/** @internal From now on, until the function that it returns is called, which gives what was deferred. */
-export function watchDeferred(): () => WeakRef<Storage>[] {
-  const outer = watched;
-  const own: WeakRef<Storage>[] = (watched = []);
-  return () => {
-    watched = outer;
-    return own;
-  };
+let capturing: Capture | null = null;
+
+/** @internal */
+export function setCapture(capture: Capture | null): void {
+  capturing = capture;
+}
+
+function precedesCapture({ device, storage }: MapNode): boolean {
+  return capturing !== null && device === capturing.device && storage.serial < capturing.since;
 }
 
 const NO_ARGS: readonly Arg[] = [];
@@ -88,11 +97,22 @@ export class MapNode implements Pending {
   ) {
     this.storage = new Storage(device, template.expr.dtype, numelOf(shape), null);
     this.storage.pending = this;
-    if (watched !== null) watched.push(new WeakRef(this.storage));
+    if (capturing?.device === device) capturing.deferred.push(new WeakRef(this.storage));
   }
 
   materialize(): void {
     if (this.view !== null) return;
+    if (!precedesCapture(this)) return this.compute();
+    const capture = capturing!;
+    capturing = null;
+    try {
+      capture.outside(() => this.compute());
+    } finally {
+      capturing = capture;
+    }
+  }
+
+  private compute(): void {
     const { maxMapBuffers } = this.device.caps;
     let dag = collect(this);
     let wanted = wantedElsewhere(dag, this);
@@ -308,7 +328,7 @@ export function deferMap(
 function capture(t: Tensor, shape: Shape): Arg {
   const pending = t._storage.pending;
   if (pending !== null) {
-    if (pending instanceof MapNode && showsAll(t, pending) && sameShape(t.shape, shape)) {
+    if (pending instanceof MapNode && showsAll(t, pending) && sameShape(t.shape, shape) && !precedesCapture(pending)) {
       pending.uses++;
       pending.consumers++;
       return pending;
@@ -329,7 +349,7 @@ function showsAll(t: Tensor, node: MapNode): boolean {
 /** @internal The pending node that `t` shows in full and that nothing else wants yet, for fusing into a consumer. */
 export function fusible(t: Tensor): MapNode | null {
   const p = t._storage.pending;
-  return p instanceof MapNode && p.uses === 0 && showsAll(t, p) ? p : null;
+  return p instanceof MapNode && p.uses === 0 && showsAll(t, p) && !precedesCapture(p) ? p : null;
 }
 
 /** Says that `t`'s value will be wanted later (saved for backward), so that fusing writes it as well. */

@@ -126,6 +126,8 @@ function leaveToReaders({ _storage: storage, dtype, device }: Tensor): Buffer {
     device.prepare({ kind: "map", inputs: [dtype], scalars: 0, outputs: [load(0, dtype)] }),
   );
   device.run(copy, [all], [{ ...all, buffer }], { scalars: [] });
+  // Where an address matters (captured graphs), the storage keeps its own.
+  device.exchange?.(old, buffer);
   storage.buffer = buffer;
   return buffer;
 }
