@@ -58,7 +58,14 @@ async function main(): Promise<number> {
     const session = values.device === "interpreter" ? openInterpreter(namespace) : await Session.open(namespace, values.device);
     if (values.threads !== undefined) session.call("set_num_threads", [Number(values.threads)]);
     const pick = share === 1 ? undefined : sampleOf(share);
-    what = await runCorpus(session, openCorpus(values.corpus), { only, pick, report: (outcome) => report.add(outcome) });
+    // Cases that are under way together have their kernels compiled together.
+    const concurrency = values.device.startsWith("cuda") ? 16 : 1;
+    what = await runCorpus(session, openCorpus(values.corpus), {
+      only,
+      pick,
+      report: (outcome) => report.add(outcome),
+      concurrency,
+    });
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
 
