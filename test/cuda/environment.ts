@@ -18,7 +18,7 @@ export const unavailable: string | null =
 
 if (unavailable !== null) console.error(`NOT RUN: the tests of CUDA: ${unavailable}`);
 
-const stamp = at("build/stamps/stand_in");
+const stamp = `${standIns}/abi.txt`;
 const version = existsSync(stamp) ? readFileSync(stamp, "utf8").trim() : "unknown";
 
 Object.assign(process.env, {

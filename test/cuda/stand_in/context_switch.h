@@ -35,7 +35,7 @@ kd_switch:
 /** Makes `point` begin in `entry` (which never returns) on the stack [low, low + bytes). */
 inline void preparePoint(SwitchPoint& point, unsigned char* low, size_t bytes, void (*entry)()) {
   // At the entry of a function the stack is 8 below a multiple of 16.
-  void** top = reinterpret_cast<void**>(low + bytes - 64);
+  void** top = reinterpret_cast<void**>(low + bytes / 16 * 16 - 64);
   top[0] = reinterpret_cast<void*>(entry);
   top[1] = nullptr;
   point.stack = top - 6;

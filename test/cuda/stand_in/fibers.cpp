@@ -43,6 +43,7 @@ unsigned char* mapGuarded(size_t bytes) {
 struct Fiber {
   SwitchPoint point;
   unsigned char* stack = nullptr;
+  size_t top = 0;
   /** Which thread it shall start when it is switched to while idle. */
   unsigned next = 0;
 };
@@ -174,7 +175,9 @@ Fiber* Executor::idleFiber() {
   auto made = std::make_unique<Fiber>();
   made->stack = mapGuarded(STACK_BYTES);
   if (made->stack == nullptr) fail(CUDA_ERROR_OUT_OF_MEMORY, "no memory for the stack of a thread");
-  preparePoint(made->point, made->stack, STACK_BYTES, startFiber);
+  // Stacks that begin at like addresses would throw each other out of the cache.
+  made->top = STACK_BYTES - fibers_.size() % 128 * 320;
+  preparePoint(made->point, made->stack, made->top, startFiber);
   fibers_.push_back(std::move(made));
   return fibers_.back().get();
 }
@@ -482,7 +485,7 @@ LaunchResult Executor::launch(const KdKernel& kernel, KdThread& self, const Laun
     // The fibers are left where they are; their stacks begin anew.
     idle_.clear();
     for (auto& fiber : fibers_) {
-      preparePoint(fiber->point, fiber->stack, STACK_BYTES, startFiber);
+      preparePoint(fiber->point, fiber->stack, fiber->top, startFiber);
       idle_.push_back(fiber.get());
     }
   }

@@ -18,8 +18,10 @@ struct Memory {
   std::mutex lock;
   std::map<uint64_t, Allocation> live;
   std::map<int, size_t> used;
-  /** With checks, freed memory stays mapped without access for a while: its addresses are not handed out again. */
+  /** The latest, for messages. */
   std::deque<Allocation> freed;
+  /** Where the next allocation comes; 0: no arena yet. */
+  uint64_t next = 0, end = 0;
   std::map<uint64_t, size_t> pinned;
   std::map<uint64_t, void*> mappedHost;
 };
@@ -28,6 +30,12 @@ Memory& memory() {
   return *made;
 }
 constexpr size_t MOST_FREED = 512;
+/**
+ * Allocations lie in addresses of their own, far from the program's memory and from each other, so that a wild access traps instead of
+ * changing something else; and no address is ever used again.
+ */
+constexpr size_t ARENA = size_t{256} << 30;
+constexpr size_t GAP = 64 << 10;
 
 size_t pages(size_t bytes) {
   return (bytes + PAGE - 1) / PAGE * PAGE;
@@ -42,18 +50,29 @@ const Allocation* find(uint64_t address) {
   return address < found.base + found.bytes ? &found : nullptr;
 }
 
-void retire(Allocation allocation) {
+constexpr int RESERVED = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+/** Addresses that nobody may touch, or MAP_FAILED. With the lock held. */
+void* reserve(size_t bytes) {
+  Memory& m = memory();
+  if (m.next == 0) {
+    void* arena = mmap(nullptr, ARENA, PROT_NONE, RESERVED, -1, 0);
+    m.next = arena == MAP_FAILED ? 1 : reinterpret_cast<uint64_t>(arena);
+    m.end = arena == MAP_FAILED ? 0 : m.next + ARENA;
+  }
+  // Where addresses are short (ulimit -v), or used up, the system chooses.
+  if (m.next + bytes + GAP > m.end) return mmap(nullptr, bytes, PROT_NONE, RESERVED, -1, 0);
+  void* at = reinterpret_cast<void*>(m.next);
+  m.next += bytes + GAP;
+  return at;
+}
+
+/** With the lock held. */
+void retire(const Allocation& allocation) {
   memory().used[allocation.device] -= allocation.bytes;
-  if (!settings().check) {
-    munmap(allocation.mapping, allocation.mapped);
-    return;
-  }
-  mmap(allocation.mapping, allocation.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+  mmap(allocation.mapping, allocation.mapped, PROT_NONE, RESERVED | MAP_FIXED, -1, 0);
   memory().freed.push_back(allocation);
-  if (memory().freed.size() > MOST_FREED) {
-    munmap(memory().freed.front().mapping, memory().freed.front().mapped);
-    memory().freed.pop_front();
-  }
+  if (memory().freed.size() > MOST_FREED) memory().freed.pop_front();
 }
 
 CUresult allocate(int device, size_t bytes, CUdeviceptr* address) {
@@ -62,13 +81,13 @@ CUresult allocate(int device, size_t bytes, CUdeviceptr* address) {
     std::lock_guard guard(memory().lock);
     if (bytes > settings().memory || memory().used[device] > settings().memory - bytes) return CUDA_ERROR_OUT_OF_MEMORY;
     memory().used[device] += bytes;
+    allocation.device = device;
+    allocation.bytes = bytes;
+    allocation.mapped = pages(bytes) + 2 * PAGE;
+    allocation.mapping = reserve(allocation.mapped);
   }
   const bool check = settings().check;
   const size_t inner = pages(bytes);
-  allocation.device = device;
-  allocation.bytes = bytes;
-  allocation.mapped = inner + 2 * PAGE;
-  allocation.mapping = mmap(nullptr, allocation.mapped, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   unsigned char* low = static_cast<unsigned char*>(allocation.mapping) + PAGE;
   if (allocation.mapping == MAP_FAILED || mprotect(low, inner, PROT_READ | PROT_WRITE) != 0) {
     std::lock_guard guard(memory().lock);
@@ -269,7 +288,7 @@ DRIVER(cuMemHostAlloc, void** pointer, size_t bytes, unsigned flags) {
   REQUIRE(pointer != nullptr && bytes > 0 && flags < 8);
   TRY(checkUnsafe());
   const size_t inner = pages(bytes);
-  void* mapping = mmap(nullptr, inner + 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapping = mmap(nullptr, inner + 2 * PAGE, PROT_NONE, RESERVED, -1, 0);
   if (mapping == MAP_FAILED) return CUDA_ERROR_OUT_OF_MEMORY;
   unsigned char* low = static_cast<unsigned char*>(mapping) + PAGE;
   mprotect(low, inner, PROT_READ | PROT_WRITE);
