@@ -10,6 +10,7 @@ import type { ScalarType } from "../ir.ts";
 import type { KernelBuilder, V } from "../builder.ts";
 import { castTo, roundTo, truth } from "./convert.ts";
 import { hostValue } from "./host.ts";
+import { polygammaOfSingle } from "./math_gamma.ts";
 import { emitOp } from "./table.ts";
 
 /** Where an element's inputs come from. */
@@ -94,9 +95,6 @@ export function inspect(context: GpuContext, roots: readonly Expr[]): ExprInfo {
   };
 }
 
-/** Ops whose terms cancel: f32 is computed in f64 where that exists. */
-const DOUBLED: ReadonlySet<ScalarOp> = new Set<ScalarOp>(["polygamma"]);
-
 /** Ops of a few instructions. */
 const FEW: ReadonlySet<ScalarOp> = new Set<ScalarOp>([
   ...EXACT,
@@ -180,10 +178,8 @@ export class ExprBuilder {
     const type = registerType(this.#context, operand);
     // Other ops take bools as 0 and 1.
     const numbers = args.map((a, i) => (op === "where" && i === 0 ? truth(a) : a.convert(a.scalar === "bool" ? type : a.scalar)));
-    const doubled = type === "f32" && this.#context.caps.wide && DOUBLED.has(op);
-    const given = doubled ? numbers.map((a) => a.convert("f64")) : numbers;
-    const made = emitOp(k, op, doubled ? "f64" : type, given, operand.name);
-    const v = doubled ? made.convert(type) : made;
+    const doubled = op === "polygamma" && type === "f32" && this.#context.caps.wide;
+    const v = doubled ? polygammaOfSingle(k, ...numbers) : emitOp(k, op, type, numbers, operand.name);
     if (BOOL_RESULT.has(op)) return v;
     if (dtype === bool) return truth(v);
     return EXACT.has(op) ? v : roundTo(k, v, dtype);

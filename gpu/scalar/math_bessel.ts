@@ -45,7 +45,7 @@ const EXP_OVERFLOW = 88.722839;
 
 /** e^-a I0(a), or I1(a). */
 function scaled(b: Block, a: V, order: 0 | 1): V {
-  const x = a.min(pick(a, 1e30, 1.7e308));
+  const x = a.min(pick(a, 1e30, Number.MAX_VALUE));
   const next = x.add(1);
   const y = expansion(x.sub(6).div(x.add(6)), order === 0 ? I0 : I1, SINGLE).div(next.sqrt());
   return unless(b, order === 0 ? y : y.mul(x.div(next)), [isInf(a), 0]);

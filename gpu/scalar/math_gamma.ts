@@ -1,11 +1,11 @@
 /** The gamma function's relatives. f64 takes more terms of the same expansions. */
 
 import type { V } from "../builder.ts";
-import { func, horner, isFinite, isInf, isNegative, isZero, like, pick, unless, withSign } from "./basics.ts";
+import { func, horner, isFinite, isInf, isNegative, isZero, like, pick, unless, withSign, type Emit } from "./basics.ts";
 import { sin, tan } from "./math_circle.ts";
 import { erfc, expansion } from "./math_erf.ts";
 import { exp, expm1 } from "./math_exp.ts";
-import { log, log1p } from "./math_log.ts";
+import { log } from "./math_log.ts";
 import { pow } from "./math_pow.ts";
 
 const { PI } = Math;
@@ -231,19 +231,30 @@ export const polygamma = func("polygamma", 2, (b, n, x) => {
   return result.get();
 });
 
-/** log(1 + u) - u, without cancellation near 0. */
-const log1pMinus = func("log1p_minus", 1, (b, u) => {
+/** f32's polygamma on targets that have f64: from the second derivative on terms cancel. */
+export const polygammaOfSingle: Emit = (b, n, x) => {
+  const result = b.var(polygamma(b, n!, x!));
+  b.if(n!.gt(1), () => result.set(polygamma(b, n!.convert("f64"), x!.convert("f64")).convert("f32")));
+  return result.get();
+};
+
+/** log(x / a) - u for u = (x - a) / a, without cancellation near 0. */
+const logMinus = func("log_minus", 2, (b, a, x) => {
+  const u = x!.sub(a!).div(a!);
   // With s = u / (2 + u): 2 (s³ / 3 + s^5 / 5 + ...) - s u
-  const x = u!.max(-0.25).min(0.25);
-  const s = x.div(x.add(2));
+  const v = u.max(-0.25).min(0.25);
+  const s = v.div(v.add(2));
   const z = s.mul(s);
   const terms = Array.from({ length: pick(z, 5, 10) }, (_, i) => 2 / (2 * i + 3)).reverse();
   const near = s.mul(
     horner(z, ...terms)
       .mul(z)
-      .sub(x),
+      .sub(v),
   );
-  return u!.abs().gt(0.25).select(log1p(b, u!).sub(u!), near);
+  return u
+    .abs()
+    .gt(0.25)
+    .select(log(b, x!.div(a!)).sub(u), near);
 });
 
 /** x^a e^-x / gamma(a) */
@@ -253,7 +264,7 @@ const gammaWeight = func("gamma_weight", 2, (b, a, x) => {
     a!.lt(8),
     () => result.set(exp(b, a!.mul(log(b, x!)).sub(x!).sub(lgammaPositive(b, a!)))),
     () => {
-      const exponent = a!.mul(log1pMinus(b, x!.sub(a!).div(a!))).sub(stirlingRest(a!));
+      const exponent = a!.mul(logMinus(b, a!, x!)).sub(stirlingRest(a!));
       result.set(exp(b, exponent.sub(HALF_LOG_TWO_PI)).mul(a!.sqrt()));
     },
   );
@@ -280,7 +291,7 @@ const gammaSeries = func("gamma_series", 2, (b, a, x) => {
   return sum.get().mul(gammaWeight(b, a!, x!));
 });
 
-/** Q(a, x) for x <= 1.1 and a of at most as much, where it may be so small that 1 - P has nothing left of it. */
+/** Q(a, x) for x <= 1.1 and a of at most as much: where it is small, 1 - P would have nothing left of it. */
 const gammaRest = func("gamma_rest", 2, (b, a, x) => {
   const power = b.var(like(x!, 1));
   const sum = b.var(like(x!, 0));
@@ -327,33 +338,37 @@ const TEMME = [
   [1 / 1296, -139 / 51840, 25 / 6048],
 ] as const;
 
-/** Q(a, x) for large a and x near it: Temme's uniform expansion. */
-const gammaUniform = func("gamma_uniform", 2, (b, a, x) => {
-  const u = x!.sub(a!).div(a!);
-  const half = log1pMinus(b, u).neg().max(0);
-  const eta = withSign(half.mul(2).sqrt(), u);
-  const one = like(u, 1);
-  const first = eta
-    .abs()
-    .lt(pick(u, 0.3, 0.05))
-    .select(horner(eta, ...TEMME[0]), one.div(u).sub(one.div(eta)));
-  const second = pick(
-    u,
-    () => like(u, -1 / 540),
-    () =>
-      horner(eta, ...TEMME[2])
-        .div(a!)
-        .add(horner(eta, ...TEMME[1])),
-  )();
-  const weight = exp(b, a!.mul(half).neg()).div(a!.mul(2 * PI).sqrt());
-  const rest = weight.mul(first.add(second.div(a!)));
-  return erfc(b, eta.mul(a!.mul(0.5).sqrt()))
-    .mul(0.5)
-    .add(rest);
-});
+type Side = "lower" | "upper";
+
+/** P or Q for large a and x near it: Temme's uniform expansion. */
+const gammaUniform = (side: Side): Emit =>
+  func(`gamma_uniform_${side}`, 2, (b, a, x) => {
+    const u = x!.sub(a!).div(a!);
+    const half = logMinus(b, a!, x!).neg().max(0);
+    const eta = withSign(half.mul(2).sqrt(), u);
+    const one = like(u, 1);
+    const first = eta
+      .abs()
+      .lt(pick(u, 0.3, 0.05))
+      .select(horner(eta, ...TEMME[0]), one.div(u).sub(one.div(eta)));
+    const second = pick(
+      u,
+      () => like(u, -1 / 540),
+      () =>
+        horner(eta, ...TEMME[2])
+          .div(a!)
+          .add(horner(eta, ...TEMME[1])),
+    )();
+    const weight = exp(b, a!.mul(half).neg()).div(a!.mul(2 * PI).sqrt());
+    const rest = weight.mul(first.add(second.div(a!)));
+    const main = erfc(b, (side === "upper" ? eta : eta.neg()).mul(a!.mul(0.5).sqrt())).mul(0.5);
+    return side === "upper" ? main.add(rest) : main.sub(rest);
+  });
 
 /** P (lower) or Q (upper), with PyTorch's values at the edges. */
-function incompleteGamma(name: string, upper: boolean): ReturnType<typeof func> {
+function incompleteGamma(name: string, side: Side): Emit {
+  const upper = side === "upper";
+  const uniform = gammaUniform(side);
   const atZero = upper ? 1 : 0;
   const atInfinity = upper ? 0 : 1;
   return func(name, 2, (b, a, x) => {
@@ -364,15 +379,17 @@ function incompleteGamma(name: string, upper: boolean): ReturnType<typeof func> 
     b.if(usual, () => {
       b.if(
         a!.gt(pick(a!, 200, 10000)).and(x!.sub(a!).abs().lt(a!.mul(0.3))),
-        () => set(gammaUniform(b, a!, x!), true),
+        () => result.set(uniform(b, a!, x!)),
         () =>
           b.if(
             x!.le(1.1).or(x!.lt(a!.add(1))),
             () => {
-              const series = (): void => set(gammaSeries(b, a!.max(pick(a!, 1e-30, 1e-300)), x!), false);
-              if (!upper) return series();
               const small = x!.le(0.5).select(like(x!, -0.4).div(log(b, x!)), x!.mul(1.1));
-              b.if(x!.le(1.1).and(a!.lt(small)), () => set(gammaRest(b, a!, x!), true), series);
+              b.if(
+                x!.le(1.1).and(a!.lt(small)),
+                () => set(gammaRest(b, a!, x!), true),
+                () => set(gammaSeries(b, a!, x!), false),
+              );
             },
             () => set(gammaFraction(b, a!, x!), true),
           ),
@@ -380,11 +397,11 @@ function incompleteGamma(name: string, upper: boolean): ReturnType<typeof func> 
     });
     const [zeroA, zeroX] = [isZero(a!), isZero(x!)];
     const [farA, farX] = [isInf(a!), isInf(x!)];
-    // An infinite argument decides, even beside a NaN.
-    const missing = a!.isNan().and(farX.not()).or(x!.isNan().and(farA.not()));
+    // An infinite argument decides, even beside a NaN, and so does an x of 0.
+    const missing = a!.isNan().and(farX.or(zeroX).not()).or(x!.isNan().and(farA.not()));
     const invalid = missing.or(a!.lt(0)).or(x!.lt(0)).or(zeroA.and(zeroX)).or(farA.and(farX));
     return unless(b, result.get(), [zeroA.or(farX), atInfinity], [zeroX.or(farA), atZero], [invalid, NaN]);
   });
 }
-export const igamma = incompleteGamma("igamma", false);
-export const igammac = incompleteGamma("igammac", true);
+export const igamma = incompleteGamma("igamma", "lower");
+export const igammac = incompleteGamma("igammac", "upper");
