@@ -223,7 +223,11 @@ export interface MatmulPlanOptions {
   readonly strideD: number;
   /** A bias of n elements, added to every row. */
   readonly bias: boolean;
+  /** Bytes (a power of two, at most 256) that all addresses will be multiples of. */
+  readonly alignment: number;
   readonly workspaceLimit: number;
+  /** Which of the library's choices, the best by its own estimate first: 0, 1, ... */
+  readonly candidate: number;
 }
 
 export interface ConvPlanOptions {
@@ -239,12 +243,16 @@ export interface ConvPlanOptions {
   readonly dilation: readonly number[];
   readonly groups: number;
   readonly workspaceLimit: number;
+  /** As in MatmulPlanOptions; only algorithms that give the same bits every time. */
+  readonly candidate: number;
 }
 
 export interface NativeLibraries {
   readonly hasMatmul: boolean;
   readonly hasConv: boolean;
-  /** Null where the library has no algorithm for it. */
+  /** Null where the library has no algorithm for it, or no further one. */
   matmulPlan(options: MatmulPlanOptions): { readonly plan: number; readonly workspace: number } | null;
   convPlan(options: ConvPlanOptions): { readonly plan: number; readonly workspace: number } | null;
+  /** Ends all plans; commands that were submitted are not affected. Numbers begin anew. */
+  forgetPlans(): void;
 }

@@ -81,6 +81,15 @@ void Device::fail(CUresult result, const char* op) {
   throw failure;
 }
 
+void Device::fail_library(const std::string& message, int status, const char* op) {
+  // What a library calls a failure may be the end of the context. Asking would end a capture.
+  if (!capture_) {
+    const CUresult result = driver_->stream_query(stream_);
+    if (is_sticky(result)) fail(result, op);
+  }
+  throw Failure{Code::CudaError, message, status, op};
+}
+
 void Device::lose(const Failure& failure) {
   if (!lost_) lost_ = failure;
 }

@@ -54,6 +54,8 @@ class Device {
     if (__builtin_expect(result != CUDA_SUCCESS, 0)) fail(result, op);
   }
   [[noreturn]] void fail(CUresult result, const char* op);
+  // The same for a library's error.
+  [[noreturn]] void fail_library(const std::string& message, int status, const char* op);
   // From now on every call throws this.
   void lose(const Failure& failure);
   bool usable() const { return !closed_ && !lost_; }

@@ -21,6 +21,11 @@ std::optional<Plan> Libraries::matmul_plan(const MatmulOptions& options) {
 
 std::optional<Plan> Libraries::conv_plan(const ConvOptions& options) { return dnn_ ? dnn_->plan(options) : std::nullopt; }
 
+void Libraries::forget_plans() {
+  if (blas_) blas_->forget_plans();
+  if (dnn_) dnn_->forget_plans();
+}
+
 void Libraries::matmul(const MatmulCommand& command) {
   if (!blas_) invalid("MATMUL needs cuBLASLt, which is not there");
   blas_->run(command);

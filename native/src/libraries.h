@@ -25,7 +25,9 @@ struct MatmulOptions {
   int64_t lda, ldb, ldc, ldd;
   int64_t stride_a, stride_b, stride_c, stride_d;
   bool bias;
+  uint32_t alignment;
   uint64_t workspace_limit;
+  uint32_t candidate;
 };
 
 enum class ConvMode { Forward, InputGradient, WeightGradient };
@@ -38,6 +40,7 @@ struct ConvOptions {
   std::vector<int64_t> input, weight, output, stride, padding, dilation;
   int64_t groups;
   uint64_t workspace_limit;
+  uint32_t candidate;
 };
 
 struct Plan {
@@ -71,6 +74,7 @@ class Libraries {
   // Nothing where the library has no algorithm for it (or is not there).
   std::optional<Plan> matmul_plan(const MatmulOptions& options);
   std::optional<Plan> conv_plan(const ConvOptions& options);
+  void forget_plans();
   // Enqueue on the device's stream.
   void matmul(const MatmulCommand& command);
   void conv(const ConvCommand& command);

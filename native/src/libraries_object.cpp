@@ -75,7 +75,9 @@ MatmulOptions matmul_options(const Options& options) {
   result.stride_c = options.whole("strideC");
   result.stride_d = options.whole("strideD");
   result.bias = options.flag("bias");
+  result.alignment = uint32_t(options.whole("alignment"));
   result.workspace_limit = uint64_t(options.whole("workspaceLimit"));
+  result.candidate = uint32_t(options.whole("candidate"));
   return result;
 }
 
@@ -92,6 +94,7 @@ ConvOptions conv_options(const Options& options) {
   result.dilation = options.wholes("dilation");
   result.groups = options.whole("groups");
   result.workspace_limit = uint64_t(options.whole("workspaceLimit"));
+  result.candidate = uint32_t(options.whole("candidate"));
   return result;
 }
 
@@ -136,6 +139,18 @@ Napi::Object make_libraries(Napi::Env env, const std::shared_ptr<Device>& device
   object.Set("convPlan", plan_function(env, "convPlan", device, [](Libraries& libraries, const Options& options) {
                return libraries.conv_plan(conv_options(options));
              }));
+  const std::weak_ptr<Device> weak = device;
+  object.Set("forgetPlans", Napi::Function::New(
+                                env,
+                                [weak](const Napi::CallbackInfo& info) {
+                                  return guarded(info.Env(), [&] {
+                                    const std::shared_ptr<Device> device = weak.lock();
+                                    if (!device) invalid("forgetPlans: the device was closed");
+                                    device->enter();
+                                    device->libraries()->forget_plans();
+                                  });
+                                },
+                                "forgetPlans"));
   return object;
 }
 
