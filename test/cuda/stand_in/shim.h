@@ -34,7 +34,7 @@ static KdThread kd_self;
 static const int warpSize = 32;
 
 /** libnvrtc writes this in the place of `__shared__` in kernel number n, so that a kernel's memory is one section. */
-#define KD_SHARED(n) static __attribute__((section("kd_shared_" #n ",\"aw\",@nobits#")))
+#define KD_SHARED(n) static __attribute__((used, section("kd_shared_" #n ",\"aw\",@nobits#")))
 /** And this for `extern __shared__ T name[];` */
 #define KD_DYNAMIC(T, name) T(&name)[] = *reinterpret_cast<T(*)[]>(kd_self.dynamicShared)
 static __forceinline__ unsigned char* kd_dynamic_shared() {
