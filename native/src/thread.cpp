@@ -100,7 +100,7 @@ void TaskThread::leave_before_exit() {
   auto* const dropped = new std::deque<Entry>;
   dropped->swap(tasks_);
   changed_.notify_all();
-  changed_.wait_for(lock, std::chrono::seconds(5), [this] { return !running_; });
+  changed_.wait_for(lock, std::chrono::seconds(2), [this] { return !running_; });
 }
 
 }  // namespace kindling

@@ -89,7 +89,7 @@ extern "C" __global__ void __launch_bounds__(64) shared(float* __restrict__ b_y,
   for (unsigned i = threadIdx.x; i < p_n; i += 64u) sum += values[p_n - 1u - i];
   b_y[threadIdx.x] = sum;
 }
-extern "C" __global__ void __launch_bounds__(64) stray(float* __restrict__ b_y) { b_y[1099511627776ull] = 1.0f; }
+extern "C" __global__ void __launch_bounds__(64) stray(float* __restrict__ b_y) { b_y[1ull << 28] = 1.0f; }
 `;
 
 export const ARCH = "--gpu-architecture=sm_90";
