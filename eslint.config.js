@@ -34,6 +34,7 @@ export default tseslint.config(
         URL: "readonly",
         Buffer: "readonly",
         setTimeout: "readonly",
+        clearTimeout: "readonly",
         TextDecoder: "readonly",
       },
     },

@@ -4,8 +4,8 @@
  */
 
 import { build } from "esbuild";
-import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
-import { basename, dirname, relative, resolve, sep } from "node:path";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { StepError, at, filesUnder, hashFiles, isFresh, say, shown, stamp } from "./project.mjs";
 import { wasmFiles } from "./wasm.mjs";
@@ -13,8 +13,8 @@ import { wasmFiles } from "./wasm.mjs";
 const workerSource = at("wasm/device/worker.ts");
 const workerBuilt = at("build/worker.js");
 
-/** Rewrites `new URL("relative", import.meta.url)` where it names a file of the project; what is built is found in dist/. */
-const relocate = (outfile) => ({
+/** Rewrites `new URL("relative", import.meta.url)` where it names a file of the project; what is built is found in dist/. `seen` gets them. */
+const relocate = (outfile, seen = new Set()) => ({
   name: "relocate",
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, ({ path }) => {
@@ -24,6 +24,7 @@ const relocate = (outfile) => ({
         let target = fileURLToPath(new URL(name, pathToFileURL(path)));
         if (!existsSync(target)) return whole;
         if (shown(target).startsWith("build/")) target = at("dist", basename(target));
+        if (statSync(target).isFile()) seen.add(target);
         const moved = relative(dirname(outfile), target).split(sep).join("/");
         return `new URL("${moved.startsWith(".") ? moved : `./${moved}`}", import.meta.url)`;
       });
@@ -51,7 +52,7 @@ async function bundle(entry, outfile, options = {}) {
   } catch (error) {
     if (!error.errors) throw error;
     const lines = error.errors.map(({ location: at, text }) => (at ? `${at.file}:${at.line}:${at.column}: ${text}` : text));
-    throw new StepError(`bundling ${shown(entry)} failed:\n${lines.join("\n")}`);
+    throw new StepError(`bundling ${entry === undefined ? "programs" : shown(entry)} failed:\n${lines.join("\n")}`);
   }
 }
 
@@ -104,4 +105,28 @@ export async function bundleTool(path) {
   const outfile = at("dist/tools", `${shown(dirname(entry)).replaceAll("/", "-")}.js`);
   await bundle(entry, outfile, { platform: "node", packages: "external", alias: { kindling: at("ts/entry.node.ts") } });
   return outfile;
+}
+
+/**
+ * Several programs that share their code, as `folder`/NAME.js, for a machine that has nothing but Node: packages are in them, but for those
+ * that only optional parts import. Returns the files that they read, which must travel along.
+ */
+export async function bundlePrograms(entryPoints, folder) {
+  const files = new Set();
+  await bundle(undefined, undefined, {
+    entryPoints,
+    outfile: undefined,
+    outdir: folder,
+    platform: "node",
+    splitting: true,
+    sourcemap: false,
+    external: ["node:*", "webgpu", "playwright-core", "vite", "esbuild", "typescript"],
+    alias: { kindling: at("ts/entry.node.ts") },
+    // Packages in CommonJS call it.
+    banner: {
+      js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);',
+    },
+    plugins: [relocate(join(folder, "program.js"), files)],
+  });
+  return [...files].sort();
 }

@@ -16,6 +16,7 @@ import { openCorpus, writePack } from "./corpus_files.ts";
 import { extend, type Known } from "./known.ts";
 import { Report, triage } from "./report.ts";
 import { openInterpreter } from "./interpreter.ts";
+import type { Outcome } from "./outcome.ts";
 import { sampleOf } from "./sample.ts";
 import { Session, type Namespace } from "./session.ts";
 
@@ -49,6 +50,11 @@ async function main(): Promise<number> {
   if (!Number.isInteger(share) || share < 1) throw new Error(`--share is ${values.share}; expected a positive whole number`);
   const report = new Report((line) => console.log(line));
   const started = performance.now();
+  const write = (): void => {
+    if (values.json === undefined) return;
+    const head = { corpus: values.corpus, device: values.device, seconds: Math.round(performance.now() - started) / 1000 };
+    writeFileSync(values.json, JSON.stringify({ ...head, ...report.toJSON() }, null, 1));
+  };
   let what = "units";
   if (values.browser) {
     const { conformInBrowser } = await import("../browser/conform.ts");
@@ -59,22 +65,25 @@ async function main(): Promise<number> {
     if (values.threads !== undefined) session.call("set_num_threads", [Number(values.threads)]);
     const pick = share === 1 ? undefined : sampleOf(share);
     // Cases that are under way together have their kernels compiled together.
-    const concurrency = values.device.startsWith("cuda") ? 16 : 1;
-    what = await runCorpus(session, openCorpus(values.corpus), {
-      only,
-      pick,
-      report: (outcome) => report.add(outcome),
-      concurrency,
+    const onCuda = values.device.startsWith("cuda");
+    const concurrency = onCuda ? 16 : 1;
+    const take = (outcome: Outcome): void => {
+      report.add(outcome);
+      // A kernel that breaks the device leaves the other cases theirs.
+      if (outcome.status === "failed" && onCuda) torch.cuda.init();
+    };
+    // Whoever's time is up tells what has been found so far.
+    process.once("SIGTERM", () => {
+      write();
+      process.exit(143);
     });
+    what = await runCorpus(session, openCorpus(values.corpus), { only, pick, report: take, concurrency });
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
 
   if (report.units.size === 0) throw new Error(`the corpus has nothing named ${names?.join(", ")}`);
   for (const line of report.summary(what)) console.log(line);
-  if (values.json !== undefined) {
-    const head = { corpus: values.corpus, device: values.device, seconds: Number(seconds) };
-    writeFileSync(values.json, JSON.stringify({ ...head, ...report.toJSON() }, null, 1));
-  }
+  write();
   if (values.triage !== undefined) writeFileSync(values.triage, triage(report));
   if (values.update) update(what, report);
   console.log(`on ${values.device}${values.browser ? " in Chromium" : ""} in ${seconds} s`);
