@@ -1,7 +1,7 @@
 /** Which kind a corpus is, and what runs it. */
 
 import { readJson, type Corpus, type JsonObject } from "./corpus.ts";
-import { runOperation, type OpEntry } from "./ops.ts";
+import { jobsOf, type OpEntry } from "./ops.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Session } from "./session.ts";
 import { together } from "./together.ts";
@@ -13,7 +13,7 @@ export interface RunOptions {
   /** Runs only the cases that it accepts; it is asked once for each. */
   readonly pick?: (unit: string, id: string) => boolean;
   readonly report: (outcome: Outcome) => void;
-  /** How many operations, and cases of each, may be under way at once. Default: 1. Training is always one after another. */
+  /** How many operations, and cases of each, may be under way at once; calls that must fail come last then. Default: 1. Training is always one after another. */
   readonly concurrency?: number;
 }
 
@@ -31,10 +31,15 @@ export async function runCorpus(
   const index = readJson<Index>(corpus, "index.json");
   if (index.ops !== undefined) {
     const wanted = Object.entries(index.ops).filter(([name]) => only(name));
-    await together(wanted, concurrency, async ([name, entry]) => {
-      await runOperation(session, corpus, name, entry, report, (id) => pick(name, id), concurrency);
+    const jobs = ([name, entry]: [string, OpEntry]): Jobs => jobsOf(session, corpus, name, entry, report, (id) => pick(name, id));
+    await together(wanted, concurrency, async (unit) => {
+      const { cases, errors } = jobs(unit);
+      await together(cases, concurrency, (job) => job());
+      if (concurrency === 1) for (const job of errors) await job();
       await breathe();
     });
+    // A device tells of bad indices when the next value is asked for, whoever asks: such calls stay among themselves.
+    if (concurrency > 1) for (const unit of wanted) for (const job of jobs(unit).errors) await job();
     return "ops";
   }
   if (index.families !== undefined) {

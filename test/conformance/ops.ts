@@ -9,7 +9,6 @@ import { expectGradients, type GradientSpec } from "./gradients.ts";
 import { describeError, Failure, isAccident, Missing, outcomeOf, part, Skip, type Outcome } from "./outcome.ts";
 import type { SafeTensors } from "./safetensors.ts";
 import type { Session, TensorLike } from "./session.ts";
-import { together } from "./together.ts";
 import { expectMeta, expectPair, expectTensor, expectValue, matchStructure, tensorsOf } from "./values.ts";
 
 export interface OpEntry {
@@ -64,16 +63,20 @@ interface Subject {
 /** Which of equal values is taken follows from PyTorch's algorithm on the CPU; its own GPU devices take others. */
 const FREE_TIES: ReadonlySet<string> = new Set(["topk", "kthvalue"]);
 
-/** Runs all cases of the operation `name`. */
-export async function runOperation(
+/** What is to be done for an operation: its cases, and the calls that must fail. */
+export interface Jobs {
+  readonly cases: readonly (() => Promise<void>)[];
+  readonly errors: readonly (() => Promise<void>)[];
+}
+
+export function jobsOf(
   session: Session,
   corpus: Corpus,
   name: string,
   entry: OpEntry,
   report: (outcome: Outcome) => void,
-  pick: (id: string) => boolean = () => true,
-  concurrency = 1,
-): Promise<void> {
+  pick: (id: string) => boolean,
+): Jobs {
   const manifest = readJson<Manifest>(corpus, `${entry.file}.json`);
   const tensors = readTensors(corpus, manifest.tensors);
   const freedom = readFreedom(manifest.ambiguous);
@@ -83,12 +86,13 @@ export async function runOperation(
     if (pick(id)) report(await outcomeOf(name, id, what));
   };
   const aliases = (entry.aliases ?? []).filter((alias) => hasFunction(session, alias));
-  const jobs = [
-    ...manifest.cases.map((c) => run(String(c.id), () => runCase(subject, c))),
-    ...manifest.errors.map((c) => run(c.id, () => runErrorCase(subject, c))),
-    ...aliases.map((alias) => run(`alias ${alias}`, () => checkAlias(subject, alias))),
-  ];
-  await together(jobs, concurrency, (job) => job());
+  return {
+    cases: [
+      ...manifest.cases.map((c) => run(String(c.id), () => runCase(subject, c))),
+      ...aliases.map((alias) => run(`alias ${alias}`, () => checkAlias(subject, alias))),
+    ],
+    errors: manifest.errors.map((c) => run(c.id, () => runErrorCase(subject, c))),
+  };
 }
 
 function hasFunction(session: Session, name: string): boolean {
