@@ -43,7 +43,10 @@ export class RecordingBackend implements GpuBackend {
   async synchronize(): Promise<void> {}
 }
 
-export function recordingDevice(caps: GpuCaps = MINIMAL_CAPS): { readonly device: GpuDevice; readonly backend: RecordingBackend } {
+export function recordingDevice(caps: GpuCaps = MINIMAL_CAPS): {
+  readonly device: GpuDevice;
+  readonly backend: RecordingBackend;
+} {
   const backend = new RecordingBackend(caps);
   const device = new GpuDevice("webgpu", backend, { macrotask: () => new Promise((resolve) => setTimeout(resolve, 0)) });
   return { device, backend };

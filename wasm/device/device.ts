@@ -49,7 +49,8 @@ export class CpuDevice implements Device {
   readonly index = 0;
   readonly caps: DeviceCaps = {
     float64: true,
-    int64: true, subnormals: true,
+    int64: true,
+    subnormals: true,
     readSync: true,
     maxMapInputs: 16,
     maxMapBuffers: Infinity,
