@@ -1,7 +1,7 @@
 /** Which kind a corpus is, and what runs it. */
 
 import { readJson, type Corpus, type JsonObject } from "./corpus.ts";
-import { jobsOf, type OpEntry } from "./ops.ts";
+import { type Jobs, jobsOf, type OpEntry } from "./ops.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Session } from "./session.ts";
 import { together } from "./together.ts";
