@@ -66,7 +66,8 @@ function typeText({ scalar, lanes }: Type): string {
   return vectorOf(SCALARS[scalar], lanes);
 }
 function cast(type: string, value: string): string {
-  return type.includes(" ") ? `(${type})${paren(value)}` : `${type}(${value})`;
+  // Not `type(value)`: in parentheses that can be read as the type of a function.
+  return `(${type})${paren(value)}`;
 }
 
 const bytes = new DataView(new ArrayBuffer(8));
