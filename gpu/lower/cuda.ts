@@ -128,14 +128,15 @@ const wrapping =
   (symbol: string, name: string): Form =>
   (args, type, operands) =>
     (isSigned(type) ? call(name) : infix(symbol, name))(args, type, operands);
-/** The operator for floats, and for integers by a constant that divides everything. */
+/** The operator for floats, and for integers by what is known to divide everything. */
 const dividing =
   (symbol: string, name: string): Form =>
-  (args, type, operands) => {
-    const by = operands[1]!;
-    const safe = by.kind === "const" ? Number(by.value) !== 0 && Number(by.value) !== -1 : isFloat(type);
-    return (safe ? infix(symbol, name) : call(name))(args, type, operands);
-  };
+  (args, type, operands) =>
+    (isFloat(type) || dividesAll(operands[1]!) ? infix(symbol, name) : call(name))(args, type, operands);
+function dividesAll(by: Operand): boolean {
+  if (by.kind === "const") return Number(by.value) !== 0 && Number(by.value) !== -1;
+  return by.kind === "builtin" && by.name === "subgroup_size";
+}
 const bitwise =
   (symbol: string, truth: string, name: string): Form =>
   (args, type, operands) =>
