@@ -29,7 +29,7 @@ import {
   Tiles,
   weightOf,
 } from "./attention_tiles.ts";
-import { F32_MAX } from "./common.ts";
+import { greatest } from "./common.ts";
 import { expNonPositive, logOf } from "./row_math.ts";
 
 export const lowerAttention: GpuLowering<"attention"> = (spec, context) => {
@@ -90,7 +90,7 @@ function forward(context: GpuContext, spec: AttentionSpec, views: ForwardViews, 
     const masks = maskBuffer === null ? null : new Mask(k, maskBuffer, batch);
     const tiles = new Tiles(k, value, plan);
     const weights = tiles.weights("weights");
-    const least = k.const(-F32_MAX, value);
+    const least = k.const(-greatest(value), value);
     const tops = tiles.rows.map(() => k.var(least));
     const totals = tiles.rows.map(() => k.var(k.const(0, value)));
     const sums = tiles.sums(chunks);

@@ -27,7 +27,7 @@ import {
   Tiles,
   weightOf,
 } from "./attention_tiles.ts";
-import { F32_MAX } from "./common.ts";
+import { greatest } from "./common.ts";
 
 export interface BackwardViews {
   readonly gout: View;
@@ -145,7 +145,7 @@ class Operands {
     const at = this.batch.mul(L).add(row);
     const lse = this.#statistics.load(at);
     const delta = this.#statistics.load(k.param("count", "u32").add(at));
-    const none = k.const(-F32_MAX, product.scalar);
+    const none = k.const(-greatest(product.scalar), product.scalar);
     const score = finishScore(k, product, { mask: this.#mask, causal: this.causal, query: row, key: column });
     const zero = k.const(0, product.scalar);
     const exists = query

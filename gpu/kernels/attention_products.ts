@@ -13,7 +13,7 @@ import { type GemmShape, planGemm } from "../plan_matmul.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { type BackwardViews, rowStatistics } from "./attention_backward.ts";
 import { finishScore, Mask, maskParams, weightOf } from "./attention_tiles.ts";
-import { F32_MAX } from "./common.ts";
+import { greatest } from "./common.ts";
 import { type Finish, linearSide, type Side } from "./gemm.ts";
 import { type FinishBatch, PlanCache, runGemm } from "./gemm_run.ts";
 import { logOf } from "./row_math.ts";
@@ -234,7 +234,7 @@ function softmaxRows(context: GpuContext, spec: AttentionSpec, { scores, inverse
     k.gridStride(rows, (row) => {
       const start = row.mul(S);
       const visible = causal ? row.rem(L).add(1).min(S) : S;
-      const top = k.var(k.const(-F32_MAX, value));
+      const top = k.var(k.const(-greatest(value), value));
       k.for(0, visible, 1, (j) => top.set(top.get().max(x.load(start.add(j)))));
       const shift = top.get();
       const total = k.var(k.const(0, value));
@@ -321,7 +321,7 @@ function storeWeights(k: KernelBuilder, context: GpuContext, spec: AttentionSpec
   const statistics = k.input("statistics", value as Elem);
   const buffer = spec.mask ? k.input("mask", elem) : null;
   const weights = k.output("weights", value as Elem);
-  const none = k.const(-F32_MAX, value);
+  const none = k.const(-greatest(value), value);
   return (batch) => {
     const mask = buffer === null ? null : new Mask(k, buffer, batch);
     return {

@@ -9,7 +9,7 @@ import { type BufferVar, type KernelBuilder, type Num, type SharedVar, type V, t
 import type { GpuCaps } from "../context.ts";
 import type { ScalarType } from "../ir.ts";
 import { ceilDiv } from "../plan.ts";
-import { F32_MAX } from "./common.ts";
+import { greatest } from "./common.ts";
 import { unrolledFor } from "./gemm.ts";
 import { expNonPositive } from "./row_math.ts";
 
@@ -241,7 +241,7 @@ export function maskParams(mask: View | undefined): Record<string, number> {
   return { mask_offset: mask.offset, mask_batch: stride(0), mask_row: stride(1), mask_column: stride(2) };
 }
 
-/** A score as the softmax sees it; -F32_MAX where the key does not count. The positions must exist. */
+/** A score as the softmax sees it; the least number where the key does not count. The positions must exist. */
 export function finishScore(
   k: KernelBuilder,
   product: V,
@@ -250,7 +250,7 @@ export function finishScore(
   const { scalar } = product;
   let score = product.mul(k.param("scale", scalar));
   if (mask !== null) score = score.add(mask.load(query, key));
-  const none = k.const(-F32_MAX, scalar);
+  const none = k.const(-greatest(scalar), scalar);
   // -Inf of the mask becomes the same; NaN stays.
   score = score.lt(none).select(none, score);
   return causal ? key.le(query).select(score, none) : score;
@@ -258,5 +258,5 @@ export function finishScore(
 
 /** e^(score - shift), 0 where the key does not count. */
 export function weightOf(score: V, shift: V): V {
-  return score.le(-F32_MAX).select(score.block.const(0, score.scalar), expNonPositive(score.sub(shift)));
+  return score.le(-greatest(score.scalar)).select(score.block.const(0, score.scalar), expNonPositive(score.sub(shift)));
 }

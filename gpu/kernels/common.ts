@@ -106,10 +106,8 @@ export function workgroupReduce(k: KernelBuilder, caps: GpuCaps, name: string, v
   return result;
 }
 
-/** The greatest finite f32: what masks use in place of infinity, which targets need not honour. */
-export const F32_MAX = 3.4028234663852886e38;
-/** The same for any type of floats. */
-export const greatest = (type: ScalarType): number => (type === "f64" ? Number.MAX_VALUE : F32_MAX);
+/** The greatest finite number of a type: what masks use in place of infinity, which targets need not honour. */
+export const greatest = (type: ScalarType): number => (type === "f64" ? Number.MAX_VALUE : 3.4028234663852886e38);
 
 export function zeroOf(k: Block, like: V): V {
   return k.const(like.scalar === "bool" ? false : 0, like.scalar, like.type.lanes);

@@ -109,7 +109,7 @@ function stepSlots(
 }
 
 /** All scalars of a step, each rounded once. */
-function hostValues({ op }: OptimizerSpec, params: OptimizerParams): Record<string, number> {
+function hostValues({ op, dtype }: OptimizerSpec, params: OptimizerParams): Record<string, number> {
   const { lr, momentum, dampening, beta1, beta2, eps, weight_decay, maximize, step } = params;
   const values = { sign: maximize ? -1 : 1, decay: weight_decay };
   if (op === "sgd") return { ...values, rate: -lr, momentum, take: 1 - dampening, first: step === 1 ? 1 : 0 };
@@ -117,7 +117,7 @@ function hostValues({ op }: OptimizerSpec, params: OptimizerParams): Record<stri
   return {
     ...values,
     shrink: op === "adamw" ? 1 - lr * weight_decay : 1,
-    weight: weight < 0.5 ? weight : 1 - Math.fround(weight),
+    weight: weight < 0.5 ? weight : 1 - (dtype === float64 ? weight : Math.fround(weight)),
     beta2,
     take2: 1 - beta2,
     root: Math.sqrt(1 - beta2 ** step),

@@ -5,7 +5,7 @@ import type { V } from "../builder.ts";
 import type { GpuContext } from "../context.ts";
 import { expNonPositive, logOf, overUnlessFinite } from "./row_math.ts";
 import { launchRows, type RowIo } from "./row_launch.ts";
-import { F32_MAX } from "./common.ts";
+import { greatest } from "./common.ts";
 
 const typeOfRows = (io: RowIo): "f32" | "f64" => (io.typeOf("x") === "f64" ? "f64" : "f32");
 
@@ -14,7 +14,7 @@ export function rowExponentials(io: RowIo): { values: ReturnType<RowIo["team"]["
   const { k, team } = io;
   const type = typeOfRows(io);
   const values = team.values([type], (at) => io.load("x", at));
-  const top = values.greatest("top", k.const(-F32_MAX, type)).min(F32_MAX);
+  const top = values.greatest("top", k.const(-greatest(type), type)).min(greatest(type));
   const [total] = values.sums("total", type, 1, (xs) => [xs.map((x) => expNonPositive(x.sub(top)))]);
   return { values, top, total: total! };
 }
