@@ -5,7 +5,7 @@ import { func, horner, isFinite, isInf, isNegative, isZero, like, pick, unless, 
 import { sin, tan } from "./math_circle.ts";
 import { erfc, expansion } from "./math_erf.ts";
 import { exp, expm1 } from "./math_exp.ts";
-import { log } from "./math_log.ts";
+import { log, log1p } from "./math_log.ts";
 import { pow } from "./math_pow.ts";
 
 const { PI } = Math;
@@ -174,20 +174,37 @@ const zetaPositive = func("zeta_positive", 2, (b, s, q) => {
 
 const isOdd = (x: V): V => x.mul(0.5).floor().ne(x.mul(0.5));
 
+/** p^-s - q^-s for 0 < p, q <= 1, exact to its last digits also where the two are close. */
+const powersApart = func("powers_apart", 3, (b, s, p, q) => {
+  const [low, high] = [p!.min(q!), p!.max(q!)];
+  const apart = high.sub(low).div(low);
+  const close = pow(b, high, s!.neg()).mul(expm1(b, s!.mul(log1p(b, apart.min(1)))));
+  const far = pow(b, low, s!.neg()).sub(pow(b, high, s!.neg()));
+  const size = apart.gt(1).select(far, close);
+  return p!.gt(q!).select(size.neg(), size);
+});
+
 export const zeta = func("zeta", 2, (b, s, q) => {
   const result = b.var(like(s!, NaN));
   const below = q!.floor();
   const fraction = q!.sub(below);
   const positive = q!.gt(0);
   b.if(positive.or(s!.floor().eq(s!).and(fraction.gt(0))).and(s!.gt(1)), () => {
-    const argument = positive.select(q!, fraction);
-    const at = pick(q!, argument.max(1e-30).min(1e30), argument);
-    result.set(zetaPositive(b, s!.min(1e9), at));
-    // The terms below zero are the positive ones between 1 - fraction and -q.
-    b.if(positive.not(), () => {
-      const negative = zetaPositive(b, s!.min(1e9), q!.ceil().sub(q!)).sub(zetaPositive(b, s!.min(1e9), like(q!, 1).sub(q!)));
-      result.set(result.get().add(isOdd(s!).select(negative.neg(), negative)));
-    });
+    const power = s!.min(1e9);
+    b.if(
+      positive,
+      () => result.set(zetaPositive(b, power, pick(q!, q!.max(1e-30).min(1e30), q!))),
+      () => {
+        // The terms below zero are the positive ones between 1 - fraction and -q. The nearest of either side may nearly cancel.
+        const [right, left] = [pick(q!, fraction.max(1e-30), fraction), q!.ceil().sub(q!)];
+        const above = zetaPositive(b, power, right.add(1));
+        const below = zetaPositive(b, power, left.add(1)).sub(zetaPositive(b, power, like(q!, 1).sub(q!)));
+        const together = pow(b, right, power.neg()).add(pow(b, left, power.neg()));
+        const same = together.add(above.add(below));
+        const opposite = powersApart(b, power, right, left).add(above.sub(below));
+        result.set(isOdd(s!).select(opposite, same));
+      },
+    );
   });
   const invalid = s!
     .gt(1)
