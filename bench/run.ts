@@ -29,6 +29,7 @@ const { values } = parseArgs({
     json: { type: "string" },
   },
 });
+if (values.device.startsWith("cuda")) throw new Error("on cuda it is npm run bench:cuda (see bench/README.md)");
 const onCpu = values.device === "cpu";
 const chosen = values.suite?.split(",") ?? names.filter((name) => onCpu || name !== "threads");
 for (const name of chosen) {

@@ -83,7 +83,9 @@ if (properties !== null) {
     `${name}, sm_${major}${minor}, ${multi_processor_count} multiprocessors, ${(total_memory / 2 ** 30).toFixed(1)} GiB`,
   );
 }
-for (const [name, found] of Object.entries(libraries ?? {})) {
+for (const name of ["driver", "nvrtc", "cublasLt", "cudnn"] as const) {
+  const found = libraries?.[name];
+  if (found === undefined) continue;
   console.log(`${name}: ${found.error ?? (found.path === null ? "not found" : `${found.version ?? "?"} (${found.path})`)}`);
 }
 console.log(typeof peer === "string" ? `no PyTorch to compare with: ${peer}` : `PyTorch ${peer.torch}, CUDA ${peer.cuda}`);

@@ -6,12 +6,19 @@ const goal = (what, value, wanted, met) => ({ what, value, wanted, met });
 const unknown = (what, wanted) => goal(what, "", wanted, null);
 
 function conformance({ parts }) {
-  const what = "every case of the corpus passes";
+  const what = "every case of the corpus passes that passes on the cpu";
   const steps = parts.find(({ part }) => part === "conformance")?.steps.filter((s) => s.data?.totals) ?? [];
   if (steps.length === 0) return unknown(what, "0 failed");
-  const sum = (key) => steps.reduce((n, s) => n + s.data.totals[key], 0);
-  const value = `${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped${steps.some((s) => s.status === "timeout") ? " (not all of them ran)" : ""}`;
-  return goal(what, value, "0 failed", sum("failed") === 0 && steps.length === 2 && steps.every((s) => s.status === "ok"));
+  const passed = steps.reduce((n, s) => n + s.data.totals.passed, 0);
+  // Without the comparison, all that failed.
+  const failed = steps.reduce((n, s) => n + (s.data.beyond?.length ?? s.data.totals.failed), 0);
+  const whole = steps.length === 2 && steps.every((s) => Array.isArray(s.data.beyond));
+  return goal(
+    what,
+    `${passed} passed, ${failed} failed${whole ? "" : " (not all of them ran)"}`,
+    "0 failed",
+    whole && failed === 0,
+  );
 }
 
 function product(all) {

@@ -5,13 +5,13 @@
  * Exit status: 0, 1 when something failed, 3 when there is no CUDA.
  */
 
-import { spawn } from "node:child_process";
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { PARTS } from "./parts.mjs";
 import { describe, folderName, writeResults } from "./report.mjs";
+import { readJson, runStep, watchGpu } from "./step.mjs";
 
 const HELP = `bash .gpu/run.sh [options]
 
@@ -41,137 +41,10 @@ const { values } = parseArgs({
 
 /** Seconds that are left for writing everything down. */
 const RESERVE = 5;
-/** Of one step, in logs.txt. */
-const MOST_LOG = 1 << 20;
 
 const begun = Date.now();
 const elapsed = () => (Date.now() - begun) / 1000;
 const say = (text) => console.log(`[${elapsed().toFixed(0).padStart(4)} s] ${text}`);
-
-/** Ends a process and those that it has started. */
-function end(child, signal) {
-  try {
-    process.kill(-child.pid, signal);
-  } catch {
-    // It has ended already.
-  }
-}
-
-/** Clocks, power and temperature once a second, while something runs. */
-function watchGpu() {
-  const fields = ["clocks.sm", "clocks.mem", "power.draw", "temperature.gpu", "utilization.gpu"];
-  const samples = [];
-  const child = spawn("nvidia-smi", [`--query-gpu=${fields.join()}`, "--format=csv,noheader,nounits", "-l", "1"], {
-    stdio: ["ignore", "pipe", "ignore"],
-    detached: true,
-  });
-  child.on("error", () => {});
-  child.stdout?.on("data", (chunk) => {
-    for (const line of chunk.toString().trim().split("\n")) samples.push(line.split(", ").map(Number));
-  });
-  return () => {
-    if (child.pid !== undefined) end(child, "SIGKILL");
-    if (samples.length === 0) return null;
-    return Object.fromEntries(
-      fields.map((name, i) => {
-        const sorted = samples
-          .map((s) => s[i])
-          .filter(Number.isFinite)
-          .sort((a, b) => a - b);
-        return [name, { least: sorted[0] ?? null, median: sorted[sorted.length >> 1] ?? null, most: sorted.at(-1) ?? null }];
-      }),
-    );
-  };
-}
-
-const readJson = (path) => {
-  try {
-    return JSON.parse(readFileSync(path, "utf8"));
-  } catch {
-    return null;
-  }
-};
-
-/** Runs a step; never throws. */
-async function runStep(part, step, limit, { app, work }) {
-  const { name, entry, args, env, before = [], find, least = {}, skip } = step;
-  if (skip) return { name, status: "skipped", reason: skip, seconds: 0 };
-  const base = join(work, `${part}.${name}`);
-  const json = `${base}.json`;
-  rmSync(json, { force: true });
-  const more = [
-    ...(step.json ? ["--json", json] : []),
-    ...(step.budget ? ["--seconds", String(Math.max(5, limit * 0.8 - 10))] : []),
-  ];
-  const [command, ...rest] = [
-    ...before,
-    process.execPath,
-    "--enable-source-maps",
-    join(app, "dist/gpu", `${entry}.js`),
-    ...args,
-    ...more,
-  ];
-  const started = Date.now();
-  const log = createWriteStream(`${base}.log`);
-  const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...env }, detached: true });
-  let output = "";
-  const take = (chunk) => {
-    log.write(chunk);
-    output = (output + chunk).slice(-MOST_LOG);
-    process.stdout.write(chunk);
-  };
-  child.stdout.on("data", take);
-  child.stderr.on("data", take);
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    end(child, "SIGTERM");
-    setTimeout(() => end(child, "SIGKILL"), 3000).unref();
-  }, limit * 1000);
-  const outcome = await new Promise((done) => {
-    child.on("error", (error) => done({ error }));
-    child.on("close", (code, signal) => done({ code, signal }));
-  });
-  clearTimeout(timer);
-  // What it has started, PyTorch's process too, ends with it.
-  if (child.pid !== undefined) end(child, "SIGKILL");
-  await new Promise((done) => log.end(done));
-  const seconds = (Date.now() - started) / 1000;
-  const data = readJson(json);
-  const found = find === undefined ? {} : numbers(find.exec(output)?.groups ?? {});
-  const result = { name, seconds, limit: Math.round(limit), data, found };
-  if (outcome.error !== undefined) {
-    const missing = outcome.error.code === "ENOENT" && before.length > 0;
-    return {
-      ...result,
-      status: missing ? "skipped" : "failed",
-      reason: missing ? `${command} is not installed` : outcome.error.message,
-    };
-  }
-  if (late) return { ...result, status: "timeout", reason: `it took longer than ${limit.toFixed(0)} s` };
-  const refused = before.length > 0 && /Device not supported|could not be initialized|No attachable process/i.exec(output);
-  if (refused) return { ...result, status: "skipped", reason: `${command} does not work on this machine: ${refused[0]}` };
-  const short = Object.entries(least).find(([key, value]) => !(found[key] >= value));
-  if (short !== undefined)
-    return { ...result, status: "failed", reason: `${short[0]} is ${found[short[0]]}; at least ${short[1]} was expected` };
-  if (outcome.code !== 0) {
-    const last = output.trim().split("\n").at(-1) ?? "";
-    return {
-      ...result,
-      status: "failed",
-      exit: outcome.code,
-      reason: outcome.signal ? `ended by ${outcome.signal}` : last.slice(0, 500),
-    };
-  }
-  return { ...result, status: "ok" };
-}
-
-const numbers = (groups) =>
-  Object.fromEntries(
-    Object.entries(groups)
-      .filter(([, text]) => text !== undefined)
-      .map(([key, text]) => [key, Number.isNaN(Number(text)) ? text : Number(text)]),
-  );
 
 const worstOf = (steps) =>
   ["failed", "timeout", "ok", "skipped"].find((status) => steps.some((s) => s.status === status)) ?? "ok";

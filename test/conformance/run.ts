@@ -2,7 +2,7 @@
  * `npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda|interpreter] [--op NAME,…] [--json FILE] [--threads N]`: runs a corpus, of operations or of
  * training, against the library. Lists what has not passed, then sums up; the exit status is 0 only when nothing failed.
  * `--share N`: one case in N, and the first of each operation or group. `--browser`: in Chromium, where N is 5 unless given.
- * `--device interpreter`: cuda's kernels, interpreted.
+ * `--against FILE`: another run's --json; what failed there, too, does not count. `--device interpreter`: cuda's kernels, interpreted.
  *
  * For this project's own work: `--triage FILE` writes what to do next; `--pack FILE` packs the corpus into one file instead of running it;
  * `--update` adds to known.json what now passes in full.
@@ -14,14 +14,14 @@ import * as torch from "kindling";
 import { runCorpus } from "./corpora.ts";
 import { openCorpus, writePack } from "./corpus_files.ts";
 import { extend, type Known } from "./known.ts";
-import { Report, triage } from "./report.ts";
+import { Report, triage, type UnitReport } from "./report.ts";
 import { openInterpreter } from "./interpreter.ts";
 import type { Outcome } from "./outcome.ts";
 import { sampleOf } from "./sample.ts";
 import { Session, type Namespace } from "./session.ts";
 
 const USAGE =
-  "usage: npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda|interpreter] [--op NAME] [--json FILE] [--threads N] [--share N] [--browser] [--triage FILE] [--update] [--pack FILE]";
+  "usage: npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda|interpreter] [--op NAME] [--json FILE] [--threads N] [--share N] [--against FILE] [--browser] [--triage FILE] [--update] [--pack FILE]";
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
@@ -32,6 +32,7 @@ async function main(): Promise<number> {
       json: { type: "string" },
       threads: { type: "string" },
       share: { type: "string" },
+      against: { type: "string" },
       browser: { type: "boolean", default: false },
       triage: { type: "string" },
       pack: { type: "string" },
@@ -50,10 +51,10 @@ async function main(): Promise<number> {
   if (!Number.isInteger(share) || share < 1) throw new Error(`--share is ${values.share}; expected a positive whole number`);
   const report = new Report((line) => console.log(line));
   const started = performance.now();
-  const write = (): void => {
+  const write = (more: object = {}): void => {
     if (values.json === undefined) return;
     const head = { corpus: values.corpus, device: values.device, seconds: Math.round(performance.now() - started) / 1000 };
-    writeFileSync(values.json, JSON.stringify({ ...head, ...report.toJSON() }, null, 1));
+    writeFileSync(values.json, JSON.stringify({ ...head, ...more, ...report.toJSON() }, null, 1));
   };
   let what = "units";
   if (values.browser) {
@@ -83,12 +84,24 @@ async function main(): Promise<number> {
 
   if (report.units.size === 0) throw new Error(`the corpus has nothing named ${names?.join(", ")}`);
   for (const line of report.summary(what)) console.log(line);
-  write();
+  const beyond = values.against === undefined ? null : failuresBeyond(report, values.against);
+  write({ beyond });
   if (values.triage !== undefined) writeFileSync(values.triage, triage(report));
   if (values.update) update(what, report);
   console.log(`on ${values.device}${values.browser ? " in Chromium" : ""} in ${seconds} s`);
+  for (const failure of beyond ?? []) console.log(`only here: ${failure}`);
+  if (beyond !== null) console.log(`${beyond.length} of the failures are not in ${values.against}`);
   console.log(report.lastLine);
-  return report.totals.failed === 0 ? 0 : 1;
+  return (beyond?.length ?? report.totals.failed) === 0 ? 0 : 1;
+}
+
+/** Cases that have failed and, by its --json, did not fail in another run. */
+function failuresBeyond(report: Report, file: string): string[] {
+  const { units } = JSON.parse(readFileSync(file, "utf8")) as { units: Readonly<Record<string, UnitReport>> };
+  const failuresOf = ([unit, { problems }]: [string, UnitReport]): string[] =>
+    problems.filter(({ status }) => status === "failed").map(({ id }) => `${unit} ${id}`);
+  const known = new Set(Object.entries(units).flatMap(failuresOf));
+  return [...report.units].flatMap(failuresOf).filter((failure) => !known.has(failure));
 }
 
 function update(what: string, report: Report): void {

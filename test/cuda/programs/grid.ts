@@ -90,20 +90,32 @@ async function main(): Promise<number> {
   const chosen = GRID.filter(({ kind }) => kinds?.includes(kind) ?? true).filter((_, i) => i % share === 0);
   const failures: { readonly name: string; readonly why: string }[] = [];
   const start = performance.now();
+  let run = 0;
+  const stats = (): torch.cuda.CudaStats | null => (device.startsWith("cuda") ? torch.cuda.stats(device) : null);
+  // Often: whoever is stopped half-way leaves what was found.
+  const write = (): void => {
+    if (values.json === undefined) return;
+    const seconds = (performance.now() - start) / 1000;
+    writeFileSync(
+      values.json,
+      JSON.stringify({ device, cases: run, of: chosen.length, failures, seconds, stats: stats() }, null, 1),
+    );
+  };
   for (const c of chosen) {
     const why = await check(c, device);
-    if (why === null) continue;
-    // A device that a kernel broke starts anew: the other cases are to be seen, too.
-    if (device.startsWith("cuda")) torch.cuda.init();
-    failures.push({ name: `${c.kind}: ${c.name}`, why });
-    console.log(`FAIL ${c.kind}: ${c.name}: ${why}`);
+    run++;
+    if (why !== null) {
+      // A device that a kernel broke starts anew: the other cases are to be seen, too.
+      if (device.startsWith("cuda")) torch.cuda.init();
+      failures.push({ name: `${c.kind}: ${c.name}`, why });
+      console.log(`FAIL ${c.kind}: ${c.name}: ${why}`);
+    }
+    if (run % 16 === 0) write();
   }
   const seconds = (performance.now() - start) / 1000;
-  const stats = device.startsWith("cuda") ? torch.cuda.stats(device) : null;
-  if (values.json !== undefined) {
-    writeFileSync(values.json, JSON.stringify({ device, cases: chosen.length, failures, seconds, stats }, null, 1));
-  }
-  if (stats !== null) console.log(`${stats.launches} launches of ${stats.kernels_compiled + stats.kernels_cached} kernels`);
+  write();
+  const seen = stats();
+  if (seen !== null) console.log(`${seen.launches} launches of ${seen.kernels_compiled + seen.kernels_cached} kernels`);
   console.log(
     `kernel grid on ${device}: ${chosen.length - failures.length} passed, ${failures.length} failed, in ${seconds.toFixed(1)} s`,
   );
