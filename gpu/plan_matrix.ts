@@ -29,6 +29,9 @@ const PROCESSORS = 64;
 const MOST_STAGES = 4;
 const MOST_SPLITS = 32;
 
+/** Whether operands come by asynchronous copies: both, in whole units or halves of them; some; none. */
+export type Coming = "copied" | "mixed" | "gathered";
+
 type Candidate = readonly [threads: number, across: number, rows: number, columns: number];
 const COPIED: readonly Candidate[] = [
   [256, 4, 64, 64],
@@ -77,9 +80,8 @@ function costOf(plan: GemmPlan, shape: GemmShape, processors: number, instructio
 
 /**
  * The plan of the least cost; null where matrix units do not pay or tiles do not fit.
- * @param copied Whether both operands come by asynchronous copies.
  */
-export function planMatrix(caps: GpuCaps, shape: GemmShape, format: MatrixFormat, copied: boolean): GemmPlan | null {
+export function planMatrix(caps: GpuCaps, shape: GemmShape, format: MatrixFormat, coming: Coming): GemmPlan | null {
   const { m, n, k } = shape;
   if (Math.min(m, n) <= 8 || k < 16 || caps.matrix?.[format] !== true) return null;
   const elementBytes = format === "tf32" ? 4 : 2;
@@ -87,10 +89,10 @@ export function planMatrix(caps: GpuCaps, shape: GemmShape, format: MatrixFormat
   const processors = caps.processors ?? PROCESSORS;
   let best: GemmPlan | null = null;
   let least = Infinity;
-  for (const [threads, across, rows, columns] of copied ? COPIED : GATHERED) {
+  for (const [threads, across, rows, columns] of coming === "copied" ? COPIED : GATHERED) {
     if (threads > caps.maxWorkgroupSize) continue;
     const whole: GemmPlan = { form: "matrix", across, threads, rows, columns, depth, splits: 1, stages: 1 };
-    const stages = copied ? stagesOf(caps, whole) : Math.min(2, stagesOf(caps, whole));
+    const stages = Math.min(coming === "gathered" ? 2 : coming === "mixed" ? 3 : MOST_STAGES, stagesOf(caps, whole));
     if (stages < 2) continue;
     for (let wanted = 1; wanted <= MOST_SPLITS && (wanted === 1 || k / wanted >= 4 * depth); wanted *= 2) {
       const cut = { ...whole, splits: wanted, stages };

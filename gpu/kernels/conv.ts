@@ -10,10 +10,14 @@ import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { ConvParams, Triple } from "../../ts/kernel/spec.ts";
 import type { BufferVar, KernelBuilder, Num, V } from "../builder.ts";
 import type { Bindable, GpuLowering } from "../context.ts";
+import type { MatrixFormat } from "../ir.ts";
 import { type GemmShape, planGemm } from "../plan_matmul.ts";
+import { planMatrix } from "../plan_matrix.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { linearSide, type Side, type Walker } from "./gemm.ts";
-import { type FinishBatch, PlanCache, runGemm } from "./gemm_run.ts";
+import { comingOf, type MatrixOperand, type MatrixOperands } from "./gemm_matrix.ts";
+import { type FinishBatch, PlanCache, runGemm, storePairAt } from "./gemm_run.ts";
+import { type Along, elemsOf, matrixFormat } from "./matrix_tiles.ts";
 
 type Mode = "forward" | "input_grad" | "weight_grad";
 const DIMS = ["d", "h", "w"] as const;
@@ -155,8 +159,23 @@ class Geometry {
 /** Positions [first address, one coordinate per live dim]; coordinates below zero are huge. */
 type State = readonly V[];
 
-/** Loads at the sum of two states; zero where a checked coordinate is beyond `what`. */
-function loadWithin(g: Geometry, buffer: BufferVar, what: string, checked: readonly boolean[]): Side["load"] {
+type Find = NonNullable<Side["find"]>;
+
+/** A side's way to find elements, and to load them: zero where there is nothing. */
+function finding(g: Geometry, buffer: BufferVar, find: Find): Pick<Side, "find" | "load"> {
+  return {
+    find,
+    load(line, step) {
+      const { at, inside } = find(line, step);
+      if (inside === null) return buffer.load(at);
+      const value = buffer.load(inside.select(at, g.k.u32(0)));
+      return inside.select(value, g.k.const(0, value.scalar));
+    },
+  };
+}
+
+/** The sum of two states; nothing where a checked coordinate is beyond `what`. */
+function findWithin(g: Geometry, what: string, checked: readonly boolean[]): Find {
   return (line, step) => {
     let inside: V | null = null;
     g.live.forEach((d, i) => {
@@ -164,12 +183,10 @@ function loadWithin(g: Geometry, buffer: BufferVar, what: string, checked: reado
       const within = line[1 + i]!.add(step[1 + i]!).lt(g.dim(what, d));
       inside = inside === null ? within : (inside as V).and(within);
     });
-    const at = line[0]!.add(step[0]!);
-    if (inside === null) return buffer.load(at);
-    const value = buffer.load((inside as V).select(at, g.k.u32(0)));
-    return (inside as V).select(value, g.k.const(0, value.scalar));
+    return { at: line[0]!.add(step[0]!), inside };
   };
 }
+const findSum: Find = ([p], [q]) => ({ at: p!.add(q!), inside: null });
 
 /** Where an output lies in x, and where an element of the kernel lies in its patch. */
 function outputState(g: Geometry, base: V, coords: readonly V[]): State {
@@ -199,7 +216,7 @@ function forwardSides(g: Geometry, [w, x]: readonly [BufferVar, BufferVar], grou
       return patch(outer, coords);
     },
     walk: (from) => g.odometer(from, "kernel", patch),
-    load: loadWithin(g, x, "in", g.structure.padded),
+    ...finding(g, x, findWithin(g, "in", g.structure.padded)),
   };
   return { a: linearSide(g.k, weights, inner, g.k.u32(1), (at) => w.load(at)), b };
 }
@@ -217,7 +234,7 @@ function inputGradSides(g: Geometry, [w, gy]: readonly [BufferVar, BufferVar], g
       return weight(outer, coords);
     },
     walk: (from) => g.odometer(from, "kernel", weight),
-    load: ([p], [q]) => w.load(p!.add(q!)),
+    ...finding(g, w, findSum),
   };
   const shift = (channel: V, coords: readonly V[]): State => [
     channel.mul(g.get("volume_out")),
@@ -234,7 +251,7 @@ function inputGradSides(g: Geometry, [w, gy]: readonly [BufferVar, BufferVar], g
     },
     walk: (from) => g.odometer(from, "kernel", shift),
     // An output at which this element of the kernel met the position, if there is one.
-    load(line, step) {
+    ...finding(g, gy, (line, step) => {
       let inside = g.k.bool(true);
       const coords = g.live.map((d, i) => {
         const distance = line[1 + i]!.sub(step[1 + i]!);
@@ -244,10 +261,8 @@ function inputGradSides(g: Geometry, [w, gy]: readonly [BufferVar, BufferVar], g
         inside = inside.and(at.lt(g.dim("out", d)));
         return at;
       });
-      const at = line[0]!.add(step[0]!).add(g.flat(coords, "out"));
-      const value = gy.load(inside.select(at, g.k.u32(0)));
-      return inside.select(value, g.k.const(0, value.scalar));
-    },
+      return { at: line[0]!.add(step[0]!).add(g.flat(coords, "out")), inside };
+    }),
   };
   return { a, b };
 }
@@ -266,7 +281,7 @@ function weightGradSides(g: Geometry, [gy, x]: readonly [BufferVar, BufferVar], 
       return output(outer, coords);
     },
     walk: (from) => g.odometer(from, "out", output),
-    load: ([p], [q]) => gy.load(p!.add(q!)),
+    ...finding(g, gy, findSum),
   };
   const start = (image: V, coords: readonly V[]): State => outputState(g, image.mul(imageIn), coords);
   const b: Side = {
@@ -279,7 +294,7 @@ function weightGradSides(g: Geometry, [gy, x]: readonly [BufferVar, BufferVar], 
       return start(outer, coords);
     },
     walk: (from) => g.odometer(from, "out", start),
-    load: loadWithin(g, x, "in", g.structure.padded),
+    ...finding(g, x, findWithin(g, "in", g.structure.padded)),
   };
   return { a, b };
 }
@@ -299,6 +314,33 @@ function shapeOf(mode: Mode, p: Problem): GemmShape {
   }
 }
 
+/** Bytes of copies of what lies side by side: as the other distances allow, at most 16. */
+function copyBytes(size: number, distances: readonly number[]): MatrixOperand["bytes"] {
+  return ([16, 8, 4] as const).find((bytes) => distances.every((x) => (x * size) % bytes === 0)) ?? 0;
+}
+
+/** How the operands get to matrix units. Patches of one element are rows of memory; else elements are found one by one. */
+function matrixOperands(mode: Mode, p: Problem, format: MatrixFormat, asyncCopy: boolean): MatrixOperands {
+  const size = format === "tf32" ? 4 : 2;
+  const single = asyncCopy && size === 4 ? 4 : 0;
+  const way = (along: Along, distances: readonly number[] | null): MatrixOperand => {
+    const bytes = distances === null || !asyncCopy ? 0 : copyBytes(size, distances);
+    return { along, bytes: bytes === 0 ? single : bytes, ragged: false };
+  };
+  const [inner, input, output] = [p.cin * volume(p.kernel), volume(p.input), volume(p.output)];
+  const points = volume(p.kernel) === 1 && p.stride.every((s) => s === 1) && p.padding.every((x) => x === 0);
+  switch (mode) {
+    case "forward":
+      return { format, a: way("steps", [p.w.offset, inner]), b: way("lines", points ? [p.x.offset, input] : null) };
+    case "input_grad": {
+      const weights = volume(p.kernel) === 1 ? [p.w.offset, p.cin] : null;
+      return { format, a: way(weights ? "lines" : "steps", weights), b: way("lines", points ? [p.y.offset, output] : null) };
+    }
+    case "weight_grad":
+      return { format, a: way("steps", [p.y.offset, output]), b: way("steps", points ? [p.x.offset, input] : null) };
+  }
+}
+
 export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
   const { mode, dtype, bias } = spec;
   if (!dtype.is_floating_point) throw new NotImplementedError(`conv: no kernel for ${dtype}; convert to float32`);
@@ -306,9 +348,9 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
   const plans = new PlanCache();
 
   /** Rows are channels of the result, columns its images and positions; a weight's gradient is dense as it comes. */
-  const finish = (k: KernelBuilder): FinishBatch => {
+  const finish = (k: KernelBuilder, pairs: boolean): FinishBatch => {
     const biases = bias ? k.input("bias", elem) : null;
-    const result = k.output("result", elem);
+    const result = k.output("result", elem, pairs ? 2 : 1);
     const param = (name: string): V => k.param(name, "u32");
     return (group) => {
       const channels = group.mul(param("m"));
@@ -317,6 +359,7 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
           row: (row) => [param("w_offset").add(channels.add(row).mul(param("n")))],
           column: (column) => [column],
           store: ([row], [column], sum) => result.store(row!.add(column!), roundTo(k, sum, dtype)),
+          ...(pairs ? { storePair: storePairAt(k, result) } : {}),
         };
       }
       const forward = mode === "forward";
@@ -337,7 +380,13 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
           const value = biases === null ? sum : sum.add(biases.load(biasAt!));
           result.store(row!.add(column!), roundTo(k, value, dtype));
         },
+        ...(pairs ? { storePair } : {}),
       };
+      function storePair(row: readonly V[], columns: readonly (readonly V[])[], sums: readonly [V, V]): void {
+        const added = biases === null ? null : biases.load(row[1]!);
+        const [x, y] = sums.map((sum) => (added === null ? sum : sum.add(added))) as [V, V];
+        storePairAt(k, result)(row, columns, [x, y]);
+      }
     };
   };
 
@@ -353,7 +402,16 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
           : problemOf(second, result, first, params);
     const structure = structureOf(problem);
     const shape = shapeOf(mode, problem);
-    const plan = plans.find(shape, "", () => planGemm(context.caps, shape, false, false));
+    const format = matrixFormat(context.caps, dtype, params.tf32);
+    const matrix = format && matrixOperands(mode, problem, format, context.caps.asyncCopy);
+    const coming = matrix === null ? "gathered" : comingOf(matrix);
+    const plan = plans.find(
+      shape,
+      `${format ?? ""}/${coming}`,
+      () => (format && planMatrix(context.caps, shape, format, coming)) ?? planGemm(context.caps, shape, false, false),
+    );
+    const units = plan.form === "matrix" ? { elems: elemsOf(format!), matrix: matrix! } : {};
+    const even = mode === "weight_grad" ? [result.offset, shape.n] : [result.offset, volume(spatial(result))];
     const structureKey = `${structure.live.join("")}/${[...structure.padded, ...structure.strided].map(Number).join("")}`;
     const operands: readonly [Bindable, Bindable] = mode === "weight_grad" ? [first, second] : [second, first];
     runGemm(context, {
@@ -365,6 +423,8 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
       plan,
       operands,
       lanes: [1, 1],
+      ...units,
+      pairs: even.every((x) => x % 2 === 0),
       sides: (k, buffers, group) => sidesOf[mode](new Geometry(k, structure), buffers, group),
       finish,
       targets: bias ? [third!, result] : [result],

@@ -7,6 +7,7 @@
 import { type BufferVar, type KernelBuilder, type SharedVar, type V, type Var } from "../builder.ts";
 import type { MatrixFormat } from "../ir.ts";
 import { type GemmPlan, tileOf } from "../plan_matmul.ts";
+import type { Coming } from "../plan_matrix.ts";
 import { type Gemm, type Place, placeOf, type Side } from "./gemm.ts";
 import { type Along, FORMATS, MatrixTile, MMA_COLUMNS, MMA_ROWS, UNIT } from "./matrix_tiles.ts";
 
@@ -29,6 +30,12 @@ export function matrixKey({ format, a, b }: MatrixOperands): string {
   const text = ({ along, bytes, ragged }: MatrixOperand): string => `${along}${bytes}${ragged ? "r" : ""}`;
   return `${format}/${text(a)}/${text(b)}`;
 }
+
+/** How the operands come, for the plan. What is found element by element needs registers for that, copied or not. */
+export const comingOf = ({ a, b }: MatrixOperands): Coming => {
+  const least = Math.min(a.bytes, b.bytes);
+  return least > 4 ? "copied" : Math.max(a.bytes, b.bytes) > 0 ? "mixed" : "gathered";
+};
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
@@ -144,10 +151,13 @@ class Loader {
     const k = this.#k;
     const n = this.#perPart;
     const word = base.add(task.place).mul(4);
+    const first = from.add(task.step);
+    const walker = along === "steps" && n === 1 ? this.#side.walk(first) : null;
     range(this.#perUnit / n).forEach((part) => {
-      const step = from.add(task.step).add(along === "steps" ? part * n : 0);
+      const step = first.add(along === "steps" ? part * n : 0);
       const { state, elements } = task.lines[along === "steps" ? 0 : part]!;
-      const found = this.#side.find!(state, this.#side.step(step));
+      const found = this.#side.find!(state, walker?.now() ?? this.#side.step(step));
+      walker?.next();
       const none = k.u32(0);
       let count = elements;
       if (!this.#exact) {

@@ -90,7 +90,8 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
   context.launch(fold, { buffers: [parts, ...run.targets], params, groups: gridGroups(size, threads) });
 }
 
-const storePairAt =
+/** Stores a pair at the sum of two places, to a buffer of pairs. */
+export const storePairAt =
   (k: KernelBuilder, target: BufferVar): NonNullable<Finish["storePair"]> =>
   ([row], [column], sums) =>
     target.store(row!.add(column![0]!).div(2), k.vector(sums));

@@ -10,9 +10,9 @@ import { type GemmShape, planGemm } from "../plan_matmul.ts";
 import { planMatrix } from "../plan_matrix.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { linearSide, type Side } from "./gemm.ts";
-import type { MatrixOperand } from "./gemm_matrix.ts";
+import { comingOf, type MatrixOperand } from "./gemm_matrix.ts";
 import { type FinishBatch, PlanCache, runGemm } from "./gemm_run.ts";
-import { FORMATS } from "./matrix_tiles.ts";
+import { elemsOf, matrixFormat } from "./matrix_tiles.ts";
 
 /** An operand: stride of its lines (rows of a, columns of b), of its steps (along k), of the batch. */
 interface Operand {
@@ -171,15 +171,6 @@ function matrixOperand(context: GpuContext, format: MatrixFormat, operand: Opera
   return { along, bytes, ragged };
 }
 
-const FORMAT_OF: Readonly<Record<string, MatrixFormat>> = { float16: "f16", bfloat16: "bf16", float32: "tf32" };
-
-/** How a dtype goes to matrix units, where it may. */
-export function matrixFormat({ caps }: GpuContext, dtype: DType, tf32: boolean | undefined): MatrixFormat | null {
-  const format = FORMAT_OF[dtype.name];
-  if (format === undefined || caps.matrix?.[format] !== true) return null;
-  return format === "tf32" && tf32 !== true ? null : format;
-}
-
 export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
   const { dtype } = spec;
   if (dtype.name === "bool") throw new NotImplementedError("matmul: no kernel for bool; convert to float32 or int32");
@@ -190,18 +181,18 @@ export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
     if (outputs[0]!.shape.includes(0)) return;
     const { shape, a, b, bias, out } = productOf(inputs, outputs[0]!);
     const alongK = b.step === 1;
-    const format = matrixFormat(context, dtype, params.tf32);
+    const format = matrixFormat(context.caps, dtype, params.tf32);
     const matrix = format && {
       format,
       a: matrixOperand(context, format, a, shape.m),
       b: matrixOperand(context, format, b, shape.n),
     };
-    const copied = matrix !== null && matrix.a.bytes > 0 && matrix.b.bytes > 0;
-    const kind = `${alongK}/${format ?? ""}/${copied}`;
+    const coming = matrix === null ? "gathered" : comingOf(matrix);
+    const kind = `${alongK}/${format ?? ""}/${coming}`;
     const plan = plans.find(
       shape,
       kind,
-      () => (format && planMatrix(context.caps, shape, format, copied)) ?? planGemm(context.caps, shape, alongK, true),
+      () => (format && planMatrix(context.caps, shape, format, coming)) ?? planGemm(context.caps, shape, alongK, true),
     );
     // Vectors go where a kernel reads them whole.
     const wanted = plan.form === "tiled" ? "lines" : plan.form === "thin" && a.vector === b.vector ? "steps" : "never";
@@ -216,7 +207,7 @@ export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
       plan,
       operands: [a.view, b.view],
       lanes: plan.form === "matrix" ? [1, 1] : lanes,
-      ...(plan.form === "matrix" ? { elems: [FORMATS[format!].elem, FORMATS[format!].elem], matrix: matrix! } : {}),
+      ...(plan.form === "matrix" ? { elems: elemsOf(format!), matrix: matrix! } : {}),
       pairs: out.column === 1 && [out.view.offset, out.batch, out.row, shape.n].every((x) => x % 2 === 0),
       sides: (k, buffers, batch) => ({
         a: stridedSide(k, "a", buffers[0], a, batch),

@@ -5,6 +5,8 @@
  * "steps": a row is a line of the operand (a row of a, a column of b) and runs along k; "lines": a row is a step of k and runs along lines.
  */
 
+import type { DType } from "../../ts/core/dtype.ts";
+import type { GpuCaps } from "../context.ts";
 import { type KernelBuilder, type Num, type SharedVar, type V } from "../builder.ts";
 import type { Elem, MatrixFormat } from "../ir.ts";
 
@@ -30,6 +32,18 @@ export const FORMATS: { readonly [F in MatrixFormat]: FormatTraits } = {
   bf16: HALF,
   tf32: { perUnit: 4, steps: 8, elem: "f32" },
 };
+
+/** How two operands are bound. */
+export const elemsOf = (format: MatrixFormat): readonly [Elem, Elem] => [FORMATS[format].elem, FORMATS[format].elem];
+
+const FORMAT_OF: Readonly<Record<string, MatrixFormat>> = { float16: "f16", bfloat16: "bf16", float32: "tf32" };
+
+/** How a dtype goes to matrix units, where it may. */
+export function matrixFormat({ matrix }: GpuCaps, dtype: DType, tf32: boolean | undefined): MatrixFormat | null {
+  const format = FORMAT_OF[dtype.name];
+  if (format === undefined || matrix?.[format] !== true) return null;
+  return format === "tf32" && tf32 !== true ? null : format;
+}
 
 /** a + b, where b is known: its low bits flip bits that are zero in `a` before its units were permuted. */
 function offset(a: V, b: number): V {
