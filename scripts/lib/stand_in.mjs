@@ -29,8 +29,8 @@ const headers = ["shim.h", "shim_types.h", "shim_math.h", "shim_threads.h", "shi
 
 const compileFlags = ["-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", "-pthread"];
 /**
- * Kernels: what CUDA defines and C++ does not (wrapping, aliasing) is defined, nothing is contracted, an index beyond the end of an array of
- * known size traps.
+ * Kernels: what CUDA defines and C++ does not (wrapping, aliasing) is defined, nothing is contracted; an index beyond the end of an array of
+ * known size traps, and so does an address that is misaligned for its type.
  */
 const kernelFlags = [
   "-std=c++20",
@@ -51,7 +51,7 @@ const kernelFlags = [
   // They take a sixth of the compile time.
   "-fno-tree-dominator-opts",
   "-fno-tree-pta",
-  "-fsanitize=bounds",
+  "-fsanitize=bounds,alignment",
   "-fsanitize-undefined-trap-on-error",
 ];
 

@@ -407,14 +407,14 @@ std::string trapText(const TrapFrame& frame, const LaunchOptions& options) {
   switch (frame.signal) {
     case SIGSEGV:
     case SIGBUS:
-      if (frame.general) return "an access at an address that is misaligned for its vector, or no address at all";
+      if (frame.general) return "an access at an address that is misaligned for its type, or no address at all";
       return format("%s at 0x%llx", frame.write ? "a write" : "a read", static_cast<unsigned long long>(frame.address)) +
              (options.describe != nullptr ? options.describe(frame.address) : "");
     case SIGFPE:
       return "an arithmetic trap";
     case SIGILL:
     case SIGTRAP:
-      return "an index beyond the end of a __shared__ or local array, or another check of the compiler";
+      return "an index beyond the end of a __shared__ or local array, or an address that is misaligned for its type";
     default:
       return format("it ran for more than %g s", options.timeoutSeconds);
   }
