@@ -1,11 +1,10 @@
 /**
  * `random`: draws from Philox, as laid out in gpu/scalar/philox.ts; the same seed and order of draws give the same numbers on every GPU device
- * (whole numbers and uniform ones bit for bit, others up to the rounding of logarithms and the like). All but float64's uniform numbers
- * are made in f32.
+ * (whole numbers and uniform ones bit for bit, others up to the rounding of logarithms and the like). float64 is made in f64, all else in f32.
  */
 
 import type { View } from "../../ts/core/device.ts";
-import { type DType, float32, float64, int32, int64 } from "../../ts/core/dtype.ts";
+import { bool, type DType, float32, float64, int32, int64 } from "../../ts/core/dtype.ts";
 import { RuntimeError } from "../../ts/core/errors.ts";
 import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
 import { cast, load } from "../../ts/kernel/expr.ts";
@@ -18,7 +17,18 @@ import { castTo, roundTo } from "../scalar/convert.ts";
 import { hostValue } from "../scalar/host.ts";
 import { exp } from "../scalar/math_exp.ts";
 import { log1p } from "../scalar/math_log.ts";
-import { circle, exponential, multiplyHigh, normals, openUniform, philox, type Stream, uniform } from "../scalar/philox.ts";
+import {
+  type Bits,
+  circle,
+  exponential,
+  multiplyHigh,
+  normals,
+  openUniform,
+  philox,
+  type Stream,
+  uniform,
+  uniformDouble,
+} from "../scalar/philox.ts";
 import { binomial, gamma, poisson } from "../scalar/rejection.ts";
 import { addressOf, coordinatesOf, declareShape, declareView, shapeParams, viewParams } from "./common.ts";
 
@@ -112,11 +122,12 @@ function drawProgram(
   const n = k.param("n", "u32");
   const first = k.param("out", "u32");
   const [key0, key1, offset0, offset1] = ["key0", "key1", "offset0", "offset1"].map((p) => k.param(p, "u32")) as [V, V, V, V];
+  const real = realOf(dtype);
   const stream: Stream = { key: [key0, key1], offset: [offset0, offset1] };
   const argument = (input: number, element: V): V => {
     const { buffer, dtype: from } = inputs[input]!;
     const raw = buffer.load(addressOf(views[input]!, coordinatesOf(element, shape)));
-    return castTo(k, raw, from, float32, { value: "f32" });
+    return castTo(k, raw, from, REJECTION.has(distribution) ? real : float32, context.layout(real));
   };
   const unit = k.group.mul(k.workgroup).add(k.thread);
 
@@ -130,7 +141,7 @@ function drawProgram(
           : distribution === "binomial"
             ? binomial(k, x, argument(1, unit), draw)
             : gamma(k, x, draw);
-      out.store(first.add(unit), castTo(k, value, float32, dtype, layout));
+      out.store(first.add(unit), castTo(k, value, real, dtype, layout));
     });
     return k.build();
   }
@@ -148,6 +159,9 @@ function drawProgram(
   });
   return k.build();
 }
+
+/** What numbers of a dtype are made in. */
+const realOf = (dtype: DType): DType => (dtype === float64 ? float64 : float32);
 
 const ceilDiv4 = (n: V): V => n.sub(1).div(4).add(1);
 
@@ -169,17 +183,25 @@ function fourOf(
   { words, more, probability }: Source,
 ): V[] {
   const layout = context.layout(dtype);
-  const stored = (x: V): V => castTo(k, x, float32, dtype, layout);
-  const param = (name: string): V => k.param(name, "f32");
-  const pairs = (): V[] => [0, 2].flatMap((i) => normals(k, words[i]!, words[i + 1]!));
+  const real = realOf(dtype);
+  const stored = (x: V): V => castTo(k, x, real, dtype, layout);
+  const param = (name: string): V => k.param(name, context.layout(real).value);
+  const bits = (): Bits[] => {
+    const lows = real === float64 ? more() : null;
+    return words.map((high, i) => ({ high, low: lows?.[i] ?? null }));
+  };
+  const pairs = (): V[] => {
+    const [a, b, c, d] = bits() as [Bits, Bits, Bits, Bits];
+    return [...normals(k, a, b), ...normals(k, c, d)];
+  };
   switch (distribution) {
     case "uniform": {
-      if (dtype === float64) return doubles(k, words, more());
-      const bits = dtype.itemsize === 4 ? 24 : dtype.name === "float16" ? 11 : 8;
+      const steps = dtype.itemsize === 4 ? 24 : dtype.name === "float16" ? 11 : 8;
       const [a, b] = [param("a"), param("b")];
-      return words.map((w) => {
+      return bits().map(({ high, low }) => {
+        const u = low === null ? uniform(high, steps) : uniformDouble(high, low);
         // Not to be fused, so that the result is the same everywhere; rounding must not reach b.
-        const x = roundTo(k, opaque(uniform(w, bits).mul(b.sub(a))).add(a), dtype);
+        const x = roundTo(k, opaque(u.mul(b.sub(a))).add(a), dtype);
         return x.lt(b).select(x, a);
       });
     }
@@ -188,9 +210,9 @@ function fourOf(
     case "log_normal":
       return pairs().map((z) => stored(exp(k, z.mul(param("b")).add(param("a")))));
     case "exponential":
-      return words.map((w) => stored(exponential(k, w).div(param("a"))));
+      return bits().map((w) => stored(exponential(k, w).div(param("a"))));
     case "geometric":
-      return words.map((w) =>
+      return bits().map((w) =>
         stored(
           exponential(k, w)
             .div(log1p(k, param("a").neg()).neg())
@@ -199,7 +221,7 @@ function fourOf(
         ),
       );
     case "cauchy":
-      return words.map((w) => {
+      return bits().map((w) => {
         const angle = openUniform(w).sub(0.5).mul(0.5);
         const { sin, cos } = circle(angle.abs());
         return stored(angle.lt(0).select(sin.neg(), sin).div(cos).mul(param("b")).add(param("a")));
@@ -208,7 +230,7 @@ function fourOf(
       return words.map((w, i) => {
         const p = probability(i);
         const hit = p === null ? w.lt(k.param("limit", "u32")).or(k.param("always", "u32").ne(0)) : uniform(w).lt(p);
-        return stored(hit.select(k.f32(1), k.f32(0)));
+        return castTo(k, hit, bool, dtype, layout);
       });
     case "random_int": {
       const high = more();
@@ -227,16 +249,6 @@ function fourOf(
     default:
       throw new RuntimeError(`random: ${distribution} has no four elements to a block`);
   }
-}
-
-/** float64 in [a, b) of 53 bits. */
-function doubles(k: KernelBuilder, words: readonly V[], more: readonly V[]): V[] {
-  const [a, b] = [k.param("a", "f64"), k.param("b", "f64")];
-  return words.map((w, i) => {
-    const x = w.shr(5).convert("f64").mul(67108864).add(more[i]!.shr(6).convert("f64")).mul(2 ** -53); // prettier-ignore
-    const y = x.mul(b.sub(a)).add(a);
-    return y.lt(b).select(y, a);
-  });
 }
 
 /** Whole numbers from ranges of more than 32 bits: 63 random ones, or all 64 where the range is 2^64 (0), modulo the range. */

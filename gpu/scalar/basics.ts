@@ -1,7 +1,7 @@
 /**
- * What the scalar functions are made of, of f32 and where there is no reason against it of f64. GPU compilers may reassociate and contract float arithmetic, flush subnormals and assume that
+ * What the scalar functions are made of. GPU compilers may reassociate and contract float arithmetic, flush subnormals and assume that
  * there are no NaN and Inf. So special values are told apart and chosen by their bits, and where a rounding error is computed or two-part
- * constants are subtracted, `opaque` hides from the compiler what it could simplify. (Targets that have f64 do nothing of the kind to it.)
+ * constants are subtracted, `opaque` hides from the compiler what it could simplify. Targets that have f64 take its special values seriously.
  */
 
 import { type Func, MATH, type MathName } from "../ir.ts";
@@ -57,7 +57,8 @@ export const signOf = (x: V): V => bits(x).and(isDouble(x) ? long(x.block, -(2n 
 export const withSign = (size: V, x: V): V => float(bits(size).or(signOf(x)));
 
 /** The same number, of which the compiler knows nothing (but Inf in place of NaN). */
-export const opaque = (x: V): V => (isDouble(x) ? x : float(x.bitcast("i32").min(INF_BITS)));
+export const opaque = (x: V): V =>
+  float(isDouble(x) ? bits(x).min(long(x.block, 0x7ff0000000000000n)) : x.bitcast("i32").min(INF_BITS));
 
 const single = new Float32Array(1);
 const singleBits = new Uint32Array(single.buffer);

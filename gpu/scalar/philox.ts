@@ -5,9 +5,12 @@
  * first two words number blocks, from the generator's offset on; the third is a round; the fourth is 0. Word r of element i of a draw is
  * word i % 4 of the block at (offset + floor(i / 4), round r), and the draw advances the offset by ceil(n / 4). Where an element takes an
  * unknown number of words (rejection), element i has the blocks at (offset + i, rounds 0, 1, ...), and the draw advances the offset by n.
+ *
+ * Numbers of f64 have the same words, and below them 32 bits more from another round; so they are those of f32, with more digits.
  */
 
 import { type Block, defineFunc, type V } from "../builder.ts";
+import { cos, sin } from "./math_circle.ts";
 import { log, log1p } from "./math_log.ts";
 import { horner } from "./basics.ts";
 
@@ -53,21 +56,41 @@ export function philox(b: Block, { key, offset }: Stream, block: V, round: V | n
   return b.lanes(b.call(philoxFunc, low, high, typeof round === "number" ? b.u32(round) : round, key[0], key[1]));
 }
 
+/** 32 random bits, for a number of f32; or 64, for one of f64. */
+export interface Bits {
+  readonly high: V;
+  readonly low: V | null;
+}
+
 /** [0, 1) in steps of 2^-bits (at most 24). */
 export function uniform(word: V, bits = 24): V {
   return word.shr(32 - bits).convert("f32").mul(2 ** -bits); // prettier-ignore
 }
 
-/** (0, 1), symmetrical, in steps of 2^-23. */
-export function openUniform(word: V): V {
-  return word.shr(9).convert("f32").add(0.5).mul(2 ** -23); // prettier-ignore
+/** [0, 1) in steps of 2^-53. */
+export function uniformDouble(high: V, low: V): V {
+  return high.shr(5).convert("f64").mul(2 ** 26).add(low.shr(6).convert("f64")).mul(2 ** -53); // prettier-ignore
 }
 
-/** An exponentially distributed number: fine near 0, and up to 22.9. Never 0. */
-export function exponential(b: Block, word: V): V {
-  // From whichever end of (0, 1) is nearer, so that f32 keeps all bits that matter.
-  const near = word.ge(0x80000000).select(word.not(), word).convert("f32").add(0.5).mul(2 ** -32); // prettier-ignore
-  return word.ge(0x80000000).select(log1p(b, near.neg()), log(b, near)).neg();
+/** [0, 1) in steps of 2^-24, or of 2^-53. */
+export const uniformOf = ({ high, low }: Bits): V => (low === null ? uniform(high) : uniformDouble(high, low));
+
+/** (0, 1), symmetrical, in steps of 2^-23, or of 2^-52. */
+export function openUniform({ high, low }: Bits): V {
+  if (low === null) return high.shr(9).convert("f32").add(0.5).mul(2 ** -23); // prettier-ignore
+  return high.shr(6).convert("f64").mul(2 ** 26).add(low.shr(6).convert("f64")).add(0.5).mul(2 ** -52); // prettier-ignore
+}
+
+/** An exponentially distributed number: fine near 0, and up to 22.9 (f64: 45). Never 0. */
+export function exponential(b: Block, { high, low }: Bits): V {
+  // From whichever end of (0, 1) is nearer, so that the number keeps all bits that matter.
+  const upper = high.ge(0x80000000);
+  const nearer = (word: V): V => upper.select(word.not(), word);
+  const near =
+    low === null
+      ? nearer(high).convert("f32").add(0.5).mul(2 ** -32)
+      : nearer(high).convert("f64").mul(2 ** 32).add(nearer(low).convert("f64")).add(0.5).mul(2 ** -64); // prettier-ignore
+  return upper.select(log1p(b, near.neg()), log(b, near)).neg();
 }
 
 /** Sine and cosine of 2 pi u, for 0 <= u <= 1: what is left of the quarter turn is exact. */
@@ -76,8 +99,9 @@ export function circle(u: V): { readonly sin: V; readonly cos: V } {
   const quarter = turns.add(0.5).floor();
   const x = turns.sub(quarter).mul(Math.PI / 2);
   const xx = x.mul(x);
-  const s = x.mul(horner(xx, 1 / 362880, -1 / 5040, 1 / 120, -1 / 6, 1));
-  const c = horner(xx, 1 / 40320, -1 / 720, 1 / 24, -1 / 2, 1);
+  const single = u.scalar === "f32";
+  const s = single ? x.mul(horner(xx, 1 / 362880, -1 / 5040, 1 / 120, -1 / 6, 1)) : sin(u.block, x);
+  const c = single ? horner(xx, 1 / 40320, -1 / 720, 1 / 24, -1 / 2, 1) : cos(u.block, x);
   const q = quarter.convert("u32");
   const odd = q.and(1).ne(0);
   const flip = (v: V, negative: V): V => negative.select(v.neg(), v);
@@ -88,8 +112,8 @@ export function circle(u: V): { readonly sin: V; readonly cos: V } {
 }
 
 /** Two standard normals (Box and Muller). */
-export function normals(b: Block, first: V, second: V): [V, V] {
+export function normals(b: Block, first: Bits, second: Bits): [V, V] {
   const radius = exponential(b, first).mul(2).sqrt();
-  const { sin, cos } = circle(uniform(second));
-  return [radius.mul(cos), radius.mul(sin)];
+  const at = circle(uniformOf(second));
+  return [radius.mul(at.cos), radius.mul(at.sin)];
 }

@@ -82,6 +82,7 @@ it("the test's own generator gives the published numbers", () => {
 
 describe.each(devices)("random on $name", (target) => {
   const n = target.slow ? 4000 : 40000;
+  const same = (value: number, dtype = float32): Operand => ({ ...tensor(dtype, [n], [value]), strides: [0] });
 
   it("element i is word i % 4 of block offset + i / 4", async () => {
     const seed = 0x123456789abcdef0n;
@@ -154,6 +155,36 @@ describe.each(devices)("random on $name", (target) => {
     expect(distance(c, (v) => 0.5 + Math.atan((v - 2) / 3) / Math.PI)).toBeLessThan(1.95);
     expect(mean(await draw(target, "normal", float16, n, [3, 1]))).toBeCloseTo(3, 1);
   });
+  it("float64: the numbers of float32, with more digits", async () => {
+    if (!target.wide) return;
+    for (const [distribution, a, b] of [
+      ["uniform", -2, 3],
+      ["normal", 1, 2],
+      ["log_normal", 0.5, 0.25],
+      ["exponential", 1.5, 0],
+      ["cauchy", 2, 3],
+    ] as const) {
+      const single = await draw(target, distribution, float32, 999, [a, b]);
+      const double = await draw(target, distribution, float64, 999, [a, b]);
+      double.forEach((v, i) => expect(Math.abs(v - single[i]!)).toBeLessThan(2e-5 * (1 + v * v)));
+      expect(double.filter((v) => v !== Math.fround(v)).length).toBeGreaterThan(990);
+    }
+    const z = await draw(target, "normal", float64, n, [0, 1]);
+    expect(distance(z, normalCdf)).toBeLessThan(1.95);
+    const gamma = await draw(target, "standard_gamma", float64, n, [0, 0], makeGenerator(2n), [same(2.5, float64)]);
+    expect((Math.abs(mean(gamma) - 2.5) / Math.sqrt(2.5)) * Math.sqrt(n)).toBeLessThan(4);
+    expect(gamma.filter((v) => v !== Math.fround(v)).length).toBeGreaterThan(0.99 * n);
+    // Beyond what float32 can count.
+    const rate = 1e9;
+    const x = await draw(target, "poisson", float64, n, [0, 0], makeGenerator(3n), [same(rate, float64)]);
+    expect((Math.abs(mean(x) - rate) / Math.sqrt(rate)) * Math.sqrt(n)).toBeLessThan(4);
+    expect(Math.abs(variance(x) / rate - 1) * Math.sqrt(n)).toBeLessThan(8);
+    expect(Math.abs(mean(x.map((v) => v % 2)) - 0.5) * 2 * Math.sqrt(n)).toBeLessThan(4);
+    const chosen = [same(2 ** 30, float64), same(0.25, float64)];
+    const y = await draw(target, "binomial", float64, n, [0, 0], makeGenerator(4n), chosen);
+    expect((Math.abs(mean(y) - 2 ** 28) / Math.sqrt(0.75 * 2 ** 28)) * Math.sqrt(n)).toBeLessThan(4);
+    expect(Math.abs(mean(y.map((v) => v % 2)) - 0.5) * 2 * Math.sqrt(n)).toBeLessThan(4);
+  });
   it("geometric and whole numbers", async () => {
     const p = 0.3;
     const geometric = [0, ...Array.from({ length: 60 }, (_, i) => p * (1 - p) ** i)];
@@ -184,7 +215,6 @@ describe.each(devices)("random on $name", (target) => {
     expect(Math.abs(column(2) - 0.25)).toBeLessThan(4 * Math.sqrt(0.1875 / (n / 4)));
     expect(Math.abs(column(3) - 0.75)).toBeLessThan(4 * Math.sqrt(0.1875 / (n / 4)));
   });
-  const same = (value: number): Operand => ({ ...tensor(float32, [n], [value]), strides: [0] });
   it("poisson", async () => {
     for (const rate of [0.3, 5, 10, 42, 20000]) {
       const x = await draw(target, "poisson", float32, n, [0, 0], makeGenerator(BigInt(Math.round(rate * 10))), [same(rate)]);
