@@ -55,17 +55,18 @@ export function capsOf({ capability, maxThreadsPerBlock, multiprocessors, shared
   };
 }
 
+/** The addon's words, and where it looked. */
 const missing = (what: string, { error, searched }: LibraryProbe): string =>
-  `${what}: ${error ?? "not found"}${searched.length > 0 ? ` (looked for ${searched.join(", ")})` : ""}`;
+  `${error ?? `${what} was not found`}${searched.length > 0 ? `. Looked for ${searched.join("; ")}` : ""}`;
 
 /** Why there is no CUDA on this machine; null where there is. */
 function whyNot(probe: Probe): string | null {
   if (probe.driver.path === null || probe.driver.error !== null) {
-    return `there is no NVIDIA driver: ${missing("libcuda", probe.driver)}. Install the driver of your GPU; the CUDA toolkit is not needed`;
+    return `there is no NVIDIA driver: ${missing("libcuda", probe.driver)}`;
   }
   if (probe.devices.length === 0) return `the driver (${probe.driver.path}) sees no device`;
   if (probe.nvrtc.path === null || probe.nvrtc.error !== null) {
-    return `there is no NVRTC, which compiles the kernels: ${missing("libnvrtc", probe.nvrtc)}. Install a CUDA toolkit or \`pip install nvidia-cuda-nvrtc-cu12\`, and name its folder in KINDLING_CUDA_LIB_DIRS if it is not found`;
+    return `there is no NVRTC, which compiles the kernels: ${missing("libnvrtc", probe.nvrtc)}. KINDLING_CUDA_LIB_DIRS names further folders`;
   }
   return null;
 }
