@@ -49,7 +49,6 @@ void Device::submit(const uint32_t* words, size_t count) {
     const uint32_t op = words[at] & 255;
     failure.message = format("%s, at word %zu of %zu: %s", name_of(op), at, count, failure.message.c_str());
     failure.op = name_of(op);
-    if (failure.code == Code::DeviceLost) lose(failure);
     throw;
   }
 }

@@ -157,12 +157,7 @@ void Device::upload(CUdeviceptr address, const void* bytes, size_t count) {
   require_no_capture("upload");
   if (count == 0) return;
   counts_.copies++;
-  try {
-    staging_->upload(address, bytes, count, stream_);
-  } catch (const Failure& failure) {
-    if (failure.code == Code::DeviceLost) lose(failure);
-    throw;
-  }
+  staging_->upload(address, bytes, count, stream_);
 }
 
 void Device::download(CUdeviceptr address, void* to, size_t count, Waiter::Done done) {

@@ -49,7 +49,7 @@ class Device {
 
   // At the start of everything that JavaScript asks for: throws where the device is lost or closed, and makes its context current.
   void enter();
-  // Throws what the driver reports; an error after which nothing works makes the device lost.
+  // Throws what the driver reports; an error after which nothing works makes the device lost (as whoever catches one must see to).
   void check(CUresult result, const char* op) {
     if (__builtin_expect(result != CUDA_SUCCESS, 0)) fail(result, op);
   }

@@ -151,18 +151,31 @@ Device& DeviceObject::entered() {
   return *device_;
 }
 
+// Whoever found out that the device is lost, nobody uses it from now on.
+template <class F>
+auto DeviceObject::watching(F run) -> decltype(run(*device_)) {
+  Device& device = entered();
+  try {
+    return run(device);
+  } catch (const Failure& failure) {
+    if (failure.code == Code::DeviceLost) device.lose(failure);
+    throw;
+  }
+}
+
 template <class F>
 Napi::Value DeviceObject::call(Info info, const char* name, F run) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
-    Device& device = entered();
-    const Arguments arguments(info, name);
-    if constexpr (std::is_void_v<decltype(run(arguments, device))>) {
-      run(arguments, device);
-      return env.Undefined();
-    } else {
-      return run(arguments, device);
-    }
+    return watching([&](Device& device) -> Napi::Value {
+      const Arguments arguments(info, name);
+      if constexpr (std::is_void_v<decltype(run(arguments, device))>) {
+        run(arguments, device);
+        return env.Undefined();
+      } else {
+        return run(arguments, device);
+      }
+    });
   });
 }
 
@@ -173,9 +186,7 @@ Napi::Value DeviceObject::promise(Info info, const char* name, F run) {
   promise->object = Napi::Persistent(info.This().As<Napi::Object>());
   const Napi::Promise result = promise->promise();
   try {
-    Device& device = entered();
-    const Arguments arguments(info, name);
-    run(arguments, device, promise);
+    watching([&](Device& device) { run(Arguments(info, name), device, promise); });
   } catch (const Failure& failure) {
     promise->deferred().Reject(to_error(env, failure).Value());
     promise->settled(env);
@@ -388,15 +399,15 @@ Napi::Value DeviceObject::elapsed(Info info) {
 }
 
 Napi::Value DeviceObject::wait_event(Info info) {
-  return call(info, "waitEvent", [&](const Arguments& arguments, Device& device) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
     const Napi::Value other = info[0];
     if (!other.IsObject() || !other.As<Napi::Object>().InstanceOf(Environment::of(info.Env()).device_class.Value())) {
-      arguments.wrong("other", other, "a NativeDevice");
+      Arguments(info, "waitEvent").wrong("other", other, "a NativeDevice");
     }
-    DeviceObject* const object = Unwrap(other.As<Napi::Object>());
-    Device& from = object->entered();
-    device.enter();
-    device.wait_event(from, arguments.number(1, "event"));
+    // That the other one is lost does not make this one so.
+    Device& from = Unwrap(other.As<Napi::Object>())->entered();
+    return call(info, "waitEvent",
+                [&](const Arguments& arguments, Device& device) { device.wait_event(from, arguments.number(1, "event")); });
   });
 }
 

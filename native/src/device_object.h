@@ -27,6 +27,10 @@ class DeviceObject : public Napi::ObjectWrap<DeviceObject> {
   ~DeviceObject() override;
 
  private:
+  std::shared_ptr<Device> device_;
+  std::shared_ptr<const Nvrtc> nvrtc_;
+  std::shared_ptr<Environment::Devices> open_devices_;
+
   using Info = const Napi::CallbackInfo&;
 
   // Runs `run(arguments, device)` with the device's context current.
@@ -39,6 +43,8 @@ class DeviceObject : public Napi::ObjectWrap<DeviceObject> {
   template <class F>
   Waiter::Done settle(Napi::Env env, Environment::Promise* promise, F value);
   Device& entered();
+  template <class F>
+  auto watching(F run) -> decltype(run(*device_));
 
   Napi::Value allocate(Info info);
   Napi::Value free(Info info);
@@ -72,10 +78,6 @@ class DeviceObject : public Napi::ObjectWrap<DeviceObject> {
   Napi::Value libraries(Info info);
   Napi::Value stats(Info info);
   Napi::Value close(Info info);
-
-  std::shared_ptr<Device> device_;
-  std::shared_ptr<const Nvrtc> nvrtc_;
-  std::shared_ptr<Environment::Devices> open_devices_;
 };
 
 // DeviceInfo of gpu/cuda/addon.ts.

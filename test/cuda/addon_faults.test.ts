@@ -75,6 +75,37 @@ describe.skipIf(unavailable !== null)("the addon meets", () => {
     await expectLost(device, /CUDA_ERROR_ILLEGAL_ADDRESS/);
   });
 
+  it("the same at any call that comes after it", async () => {
+    const calls: [string, (y: number) => unknown][] = [
+      ["upload", (y) => device.upload(y, new Uint8Array(4))],
+      ["download", (y) => device.download(y, 4)],
+      ["downloadSync", (y) => device.downloadSync(y, 4)],
+      ["synchronize", () => device.synchronize()],
+      ["allocate", () => device.allocate(4 << 20)],
+      ["createEvent", () => device.createEvent(true)],
+      ["memGetInfo", () => device.memGetInfo()],
+      ["beginCapture", () => device.beginCapture()],
+      ["loadModule", () => device.loadModule(new Uint8Array(64))],
+    ];
+    control("report");
+    for (const [name, call] of calls) {
+      const { stray } = loadKernels(device);
+      const y = device.allocate(256);
+      new Commands().launch(stray, 1, { address: y }).submit(device);
+      // Not asked by way of the addon: it shall find out by the call.
+      while (control("report") === "") await new Promise((resolve) => setTimeout(resolve, 1));
+      const error = await rejection((async () => call(y))());
+      expect(error, name).toMatchObject({ code: "DEVICE_LOST", cuResult: 700 });
+      expect(
+        failure(() => device.stats()),
+        name,
+      ).toMatchObject({ code: "DEVICE_LOST" });
+      device.close();
+      device = addon.open(0);
+      control("clear");
+    }
+  });
+
   it("every error after which nothing works", async () => {
     for (const code of [4, 214, 220, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719]) {
       const y = device.allocate(256);

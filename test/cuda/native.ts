@@ -8,7 +8,9 @@ import { standIns, unavailable } from "./environment.ts";
 export { standIns, unavailable };
 
 const require = createRequire(import.meta.url);
-export const addonPath = fileURLToPath(new URL("../../build/native/kindling_cuda.node", import.meta.url));
+const folder = process.env.KINDLING_NATIVE_DIR ?? fileURLToPath(new URL("../../build/native", import.meta.url));
+/** KINDLING_NATIVE_DIR names another, built with a sanitizer, say. */
+export const addonPath = `${folder}/kindling_cuda.node`;
 
 /** Undefined where it is not built; the tests don't run then. */
 export const addon = (unavailable === null ? require(addonPath) : undefined) as Addon;
