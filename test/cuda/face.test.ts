@@ -45,7 +45,7 @@ describe.skipIf(unavailable !== null)("torch.cuda", () => {
         .tensor([big], { ...opts, dtype: torch.int64 })
         .add(1)
         .item_sync(),
-    ).toBe(2 ** 53 + 2);
+    ).toBe(2n ** 53n + 2n);
     expect(
       torch
         .tensor(0.1, { ...opts, dtype: torch.float64 })
