@@ -12,6 +12,8 @@ import type { GpuContext, GpuLowering } from "../context.ts";
 import { ceilDiv, isNarrow } from "../plan.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { runBackward } from "./attention_backward.ts";
+import { matrixForward } from "./attention_matrix.ts";
+import { planMatrixAttention } from "./attention_matrix_tiles.ts";
 import { type ForwardViews, productsBackward, productsFit, productsForward } from "./attention_products.ts";
 import {
   blockRows,
@@ -41,7 +43,9 @@ export const lowerAttention: GpuLowering<"attention"> = (spec, context) => {
       const [out, lse] = outputs as [View, View];
       if (lse.shape.includes(0)) return;
       const views = { q, k, v, mask, out, lse };
-      if (narrow && productsFit(context.caps, q, k)) productsForward(context, spec, views, params);
+      const plan = planMatrixAttention(context.caps, spec, views, params);
+      if (plan !== null) matrixForward(context, spec, plan, views, params);
+      else if (narrow && productsFit(context.caps, q, k)) productsForward(context, spec, views, params);
       else forward(context, spec, views, params);
     };
   }
