@@ -13,6 +13,7 @@ import { xTimesLog } from "./math_binary.ts";
 
 export * from "./special_bessel.ts";
 export * from "./special_polynomials.ts";
+export * from "./special_recurrences.ts";
 export { digamma, digamma as psi, erf, erfc, erfinv, exp2, expm1, log1p, logit, polygamma, round, sinc } from "./math.ts";
 export { sigmoid as expit, lgamma as gammaln, mvlgamma as multigammaln } from "./math.ts";
 export { log_softmax, softmax } from "./functional/softmax.ts";
