@@ -23,26 +23,27 @@ export async function measureCeilings(found: Ceilings, peer: Peer | null, clock:
   const add = (name: Ceiling, by: Measured["by"], rate: number): void => {
     (found[name] ??= { rates: [], by }).rates.push(rate);
   };
-  if (peer === null) {
-    const [x, y] = [1, 2].map((seed) => values(shape, seed, clock.device));
-    const { gpu } = await clock.fill(() => force(y!.copy_(x!)), smoke ? 1 : 100, 100);
-    return add("copy", "Kindling", bytes / gpu / 1e6);
-  }
-  const time = async (spec: object): Promise<number> => {
-    await peer.prepare("ceiling", spec, "eager", 120);
-    const { gpu } = await peer.sample("ceiling", smoke ? 1 : 200, 200);
-    await peer.drop("ceiling");
-    return gpu;
-  };
   try {
+    if (peer === null) {
+      const [x, y] = [1, 2].map((seed) => values(shape, seed, clock.device));
+      const { gpu } = await clock.fill(() => force(y!.copy_(x!)), smoke ? 1 : 100, 100);
+      return add("copy", "Kindling", bytes / gpu / 1e6);
+    }
     const copy = { kind: "elementwise", op: "copy", shape, precision: "float32" };
-    add("copy", "PyTorch", bytes / (await time(copy)) / 1e6);
+    add("copy", "PyTorch", bytes / (await timeOf(peer, copy, smoke)) / 1e6);
     for (const precision of PRODUCTS) {
-      add(precision, "PyTorch", (2 * n ** 3) / (await time({ kind: "matmul", n, precision })) / 1e9);
+      add(precision, "PyTorch", (2 * n ** 3) / (await timeOf(peer, { kind: "matmul", n, precision }, smoke)) / 1e9);
     }
   } catch (error) {
     console.log(`a ceiling could not be measured: ${messageOf(error)}`);
   }
+}
+
+async function timeOf(peer: Peer, spec: object, smoke: boolean): Promise<number> {
+  await peer.prepare("ceiling", spec, "eager", 120);
+  const { gpu } = await peer.sample("ceiling", smoke ? 1 : 200, 200);
+  await peer.drop("ceiling");
+  return gpu;
 }
 
 /** The best that was seen. */

@@ -29,6 +29,11 @@ export class Clock {
     if (this.#cuda) torch.cuda.empty_cache(this.device);
   }
 
+  /** Starts a device anew that something has broken: what comes next is to be seen, too. */
+  revive(): void {
+    if (this.#cuda) torch.cuda.init();
+  }
+
   async sample(run: Run, calls: number): Promise<Sample> {
     await this.synchronize();
     const from = this.#cuda ? new torch.cuda.Event({ enable_timing: true }) : null;

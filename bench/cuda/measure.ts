@@ -148,6 +148,7 @@ export async function measureWorkload(workload: Workload, peer: Peer | null, clo
       await runner.settle();
     } catch (error) {
       entries.push({ who, variant, error: messageOf(error) });
+      clock.revive();
     }
   };
   const ours = clock.device.startsWith("cuda") ? workload.ours : workload.ours.filter((v) => v !== "graph");
@@ -170,6 +171,7 @@ export async function measureWorkload(workload: Workload, peer: Peer | null, clo
         await runner.settle();
       } catch (error) {
         runner.entry.error = messageOf(error);
+        clock.revive();
       }
     }
   }
@@ -185,14 +187,16 @@ export async function measureWorkload(workload: Workload, peer: Peer | null, clo
       entry.error ??= messageOf(error);
     }
   }
+  clock.revive();
   clock.relax();
-  const more = await moreOf(workload, clock.device);
+  const more = await moreOf(workload, clock);
   const row = { suite, name, spec, entries, checks, more };
   return Object.assign(row, flops && { flops }, bytes && { bytes }, ceiling && { ceiling }, items && { items }) as Row;
 }
 
 /** Which kernels our eager variant runs. */
-async function moreOf(workload: Workload, device: string): Promise<Record<string, unknown>> {
+async function moreOf(workload: Workload, clock: Clock): Promise<Record<string, unknown>> {
+  const { device } = clock;
   try {
     if (workload.describe !== undefined) return await workload.describe(device);
     const { run, close } = await workload.prepare("eager", device);
@@ -201,6 +205,7 @@ async function moreOf(workload: Workload, device: string): Promise<Record<string
     close?.();
     return more;
   } catch (error) {
+    clock.revive();
     return { error: messageOf(error) };
   }
 }

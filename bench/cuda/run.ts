@@ -82,6 +82,7 @@ async function main(): Promise<number> {
   const peer = workloads.length > 0 ? await startPeer() : "not asked for";
   const theirs = typeof peer === "string" ? null : peer;
   const clock = new Clock(device);
+  if (device.startsWith("cuda")) torch.cuda.set_device(device);
   const gpu = device.startsWith("cuda") ? torch.cuda.get_device_name(device) : null;
   console.log(
     `${gpu ?? device}, Node ${process.version}, ${theirs === null ? `no PyTorch: ${peer as string}` : `PyTorch ${theirs.info.torch}`}`,
@@ -129,6 +130,7 @@ async function main(): Promise<number> {
     } catch (error) {
       failed = true;
       console.log(`${workload.name}: failed: ${messageOf(error)}`);
+      clock.revive();
     }
     write();
   }

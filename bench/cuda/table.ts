@@ -20,7 +20,7 @@ function rateOf(row: Row, ms: number, ceilings: Ceilings): string {
 function lineOf(row: Row, entry: Entry, ceilings: Ceilings): string {
   const head = `  ${entry.who} ${entry.variant}`.padEnd(20);
   if (entry.gpu === undefined || entry.wall === undefined || entry.host === undefined) {
-    return `${head} failed: ${entry.error ?? "no figures"}`;
+    return `${head} failed: ${(entry.error ?? "no figures").slice(0, 400)}`;
   }
   const { median, min, max } = entry.gpu;
   const times = `${time(median)} [${time(min)}, ${time(max)}]; wall ${time(entry.wall.median)}, asking ${time(entry.host.median)}`;
