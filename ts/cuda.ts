@@ -11,6 +11,7 @@ import type {
 } from "./core/accelerators.ts";
 import type { Device } from "./core/device.ts";
 import { RuntimeError, ValueError } from "./core/errors.ts";
+import { registerLibraryVersions } from "./core/settings.ts";
 import { Storage } from "./core/storage.ts";
 import type { Tensor } from "./core/tensor.ts";
 import { type Capture, setCapture } from "./engine/fusion.ts";
@@ -29,6 +30,11 @@ let current = 0;
 /** @internal */
 export function registerCuda(own: CudaFactory): void {
   factory = own;
+  registerLibraryVersions(() => {
+    const probe = own.probe();
+    const usable = (library: CudaProbe["cudnn"] | undefined): string | null => (library?.error === null ? library.version : null);
+    return { cublasLt: usable(probe?.cublasLt), cudnn: usable(probe?.cudnn) };
+  });
   registerOpener("cuda", (index) => open(index ?? current));
 }
 

@@ -9,6 +9,8 @@ import type { Collector } from "../memory.ts";
 import type { AllocatorStats, NativeDevice } from "./addon.ts";
 import type { CudaBackend } from "./backend.ts";
 import { guarded, guardedAsync } from "./errors.ts";
+import { LibraryChoices, type LibraryQueue, withLibraries } from "./libraries.ts";
+import { CudaLibraryQueue } from "./library_queue.ts";
 import type { CudaMemory } from "./memory.ts";
 import { Profile } from "./profile.ts";
 
@@ -24,11 +26,15 @@ function onlyOnce(spec: KernelSpec): string | null {
 export class CudaDevice extends GpuDevice implements CudaDeviceLike {
   readonly #backend: CudaBackend;
   readonly #native: NativeDevice;
+  readonly #libraries: LibraryQueue;
+  readonly #choices: LibraryChoices;
 
   constructor(native: NativeDevice, backend: CudaBackend, collector: Collector) {
     super("cuda", backend, collector, native.info.index);
     this.#backend = backend;
     this.#native = native;
+    this.#libraries = new CudaLibraryQueue(native, backend);
+    this.#choices = new LibraryChoices(this.#libraries);
   }
 
   /** @internal For measuring what it costs. */
@@ -96,7 +102,7 @@ export class CudaDevice extends GpuDevice implements CudaDeviceLike {
   }
 
   protected override lower(spec: KernelSpec): Run {
-    const run = super.lower(spec);
+    const run = withLibraries(spec, this.context, super.lower(spec), this.#libraries, this.#choices);
     const why = onlyOnce(spec);
     if (why === null) return run;
     return (inputs, outputs, params) => {

@@ -101,6 +101,21 @@ export class Queue {
     else this.#scheduleTurn();
   }
 
+  /** Appends a call of one of NVIDIA's libraries, which counts as a launch. */
+  call(name: string, write: (commands: CommandBuffer) => void, memories: readonly CudaMemory[]): void {
+    const batch = this.#open;
+    this.observer?.before(batch.commands);
+    this.command(
+      (commands) => {
+        write(commands);
+        this.observer?.after(commands, name);
+        batch.launches++;
+      },
+      ...memories,
+    );
+    if (batch === this.#open && batch.launches >= MOST_LAUNCHES) this.flush();
+  }
+
   upload(memory: CudaMemory, byte: number, bytes: Uint8Array): void {
     // A replay would bring the same bytes again: they are brought now, and once.
     if (this.#recording !== null) return this.outside(() => this.upload(memory, byte, bytes));

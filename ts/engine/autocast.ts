@@ -33,7 +33,7 @@ export interface AutocastOptions {
  * (softmax, losses, norms, exp, log, pow, sums) in float32, by PyTorch's lists; all else in the types that come. Parameters stay in float32,
  * and so do their gradients. As PyTorch's `with torch.autocast(...)`; `fn` may be async. Leave backward outside.
  *
- *     const loss = torch.autocast("cuda", { dtype: torch.bfloat16 }, () => criterion(model.call(x), y));
+ *     const loss = torch.autocast("cuda", { dtype: torch.bfloat16 }, () => criterion(model(x), y));
  *     loss.backward();
  */
 export function autocast<T>(device_type: DeviceType, fn: () => T): T;

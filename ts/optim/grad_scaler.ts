@@ -50,7 +50,7 @@ type Nested = Tensor | readonly Nested[];
  *
  *     const scaler = new torch.amp.GradScaler("cuda");
  *     optimizer.zero_grad();
- *     const loss = torch.autocast("cuda", () => criterion(model.call(x), y));
+ *     const loss = torch.autocast("cuda", () => criterion(model(x), y));
  *     scaler.scale(loss).backward();
  *     await scaler.step(optimizer);
  *     scaler.update();

@@ -172,36 +172,42 @@ struct Work {
   int algorithm;
 };
 
-void compute(void* data) {
-  const Work& w = *static_cast<const Work*>(data);
+template <class T>
+void multiply(const Work& w) {
   const Problem& p = w.p;
-  dawdle(w.algorithm);
-  if (w.workspaceBytes > 0) memset(w.workspace, 0xa5, w.workspaceBytes);
-  // op(a) by rows, op(b) by columns.
-  std::vector<double> rows(p.m * p.k), columns(p.n * p.k);
+  // op(a) by columns.
+  std::vector<T> columns(p.m * p.k), sums(p.m);
   for (int batch = 0; batch < p.batch; batch++) {
     const auto at = [&](const Layout& layout, uint64_t row, uint64_t column) {
       return size_t(batch) * size_t(layout.stride) + column * size_t(layout.ld) + row;
     };
-    for (uint64_t i = 0; i < p.m; i++) {
-      for (uint64_t k = 0; k < p.k; k++) {
-        rows[i * p.k + k] = operand(load(w.a, p.type, p.desc.transA ? at(p.a, k, i) : at(p.a, i, k)), p.math);
-      }
-    }
-    for (uint64_t j = 0; j < p.n; j++) {
-      for (uint64_t k = 0; k < p.k; k++) {
-        columns[j * p.k + k] = operand(load(w.b, p.type, p.desc.transB ? at(p.b, j, k) : at(p.b, k, j)), p.math);
-      }
-    }
-    for (uint64_t j = 0; j < p.n; j++) {
+    for (uint64_t k = 0; k < p.k; k++) {
       for (uint64_t i = 0; i < p.m; i++) {
-        double value = w.alpha * dot(&rows[i * p.k], &columns[j * p.k], p.k, p.wide);
+        columns[k * p.m + i] = T(operand(load(w.a, p.type, p.desc.transA ? at(p.a, k, i) : at(p.a, i, k)), p.math));
+      }
+    }
+    for (uint64_t j = 0; j < p.n; j++) {
+      std::fill(sums.begin(), sums.end(), T(0));
+      for (uint64_t k = 0; k < p.k; k++) {
+        const double factor = operand(load(w.b, p.type, p.desc.transB ? at(p.b, j, k) : at(p.b, k, j)), p.math);
+        addScaled(sums.data(), &columns[k * p.m], T(factor), p.m);
+      }
+      for (uint64_t i = 0; i < p.m; i++) {
+        double value = w.alpha * double(sums[i]);
         if (w.beta != 0) value += w.beta * load(w.c, p.type, at(p.c, i, j));
         if (p.bias) value += load(w.bias, p.type, i);
         store(w.d, p.type, at(p.d, i, j), value);
       }
     }
   }
+}
+
+void compute(void* data) {
+  const Work& w = *static_cast<const Work*>(data);
+  dawdle(w.algorithm);
+  if (w.workspaceBytes > 0) memset(w.workspace, 0xa5, w.workspaceBytes);
+  if (w.p.wide) multiply<double>(w);
+  else multiply<float>(w);
 }
 
 template <class T>

@@ -163,63 +163,73 @@ struct Work {
   double alpha, beta;
 };
 
-void compute(void* argument) {
-  const Work& work = *static_cast<const Work*>(argument);
+/** Sizes with three spatial dims. */
+struct Volume {
+  size_t channels, sizes[3];
+  Volume(const Shape& shape, bool deep) : channels(size_t(shape.sizes[1])) {
+    for (int d = 0; d < 3; d++) sizes[d] = d == 0 && !deep ? 1 : size_t(shape.sizes[d + (deep ? 2 : 1)]);
+  }
+  /** Where a row begins. */
+  size_t at(size_t n, size_t c, size_t i, size_t j) const { return (((n * channels + c) * sizes[0] + i) * sizes[1] + j) * sizes[2]; }
+};
+
+template <class T>
+__attribute__((optimize("O3"))) void convolve(const Work& work) {
   const Problem& p = work.p;
-  dawdle(work.algorithm);
-  if (work.workspaceBytes > 0) memset(work.workspace, 0xa5, work.workspaceBytes);
-  const auto read = [&](const void* memory, const Shape& shape) {
-    std::vector<double> values(shape.elements());
-    for (size_t i = 0; i < values.size(); i++) values[i] = operand(load(memory, p.type, i), p.math);
+  const auto read = [&](const void* memory, const Shape& shape, bool wanted) {
+    std::vector<T> values(shape.elements(), T(0));
+    for (size_t i = 0; wanted && i < values.size(); i++) values[i] = T(operand(load(memory, p.type, i), p.math));
     return values;
   };
-  const std::vector<double> x = work.direction == DATA ? std::vector<double>() : read(work.x, p.x);
-  const std::vector<double> w = work.direction == FILTER ? std::vector<double>() : read(work.w, p.w);
-  const std::vector<double> y = work.direction == FORWARD ? std::vector<double>() : read(work.y, p.y);
-  const Shape& target = work.direction == FORWARD ? p.y : work.direction == DATA ? p.x : p.w;
-  std::vector<double> sums(target.elements(), 0);
-
-  // 2 dims as 3.
+  // The one that is computed begins with zeros.
+  std::vector<T> x = read(work.x, p.x, work.direction != DATA), w = read(work.w, p.w, work.direction != FILTER);
+  std::vector<T> y = read(work.y, p.y, work.direction != FORWARD);
   const bool deep = p.conv.dims == 3;
-  const auto size = [&](const Shape& s, int d) { return d == 0 && !deep ? 1 : s.sizes[d + (deep ? 2 : 1)]; };
-  const auto of = [&](const int* values, int d, int none) { return d == 0 && !deep ? none : values[deep ? d : d - 1]; };
-  const int groups = p.conv.groups, cin = p.w.sizes[1], cout = p.w.sizes[0] / groups;
-  const auto flat = [&](const Shape& s, int n, int c, const int* at) {
-    return ((size_t(n) * size_t(s.sizes[1]) + size_t(c)) * size_t(size(s, 0)) + size_t(at[0])) * size_t(size(s, 1)) * size_t(size(s, 2)) +
-           size_t(at[1]) * size_t(size(s, 2)) + size_t(at[2]);
-  };
-  const auto add = [&](size_t where, double a, double b) {
-    sums[where] = p.type == Type::F64 ? sums[where] + a * b : double(float(sums[where]) + float(a) * float(b));
-  };
-  for (int n = 0; n < p.y.sizes[0]; n++) {
-    for (int g = 0; g < groups; g++) {
-      for (int co = 0; co < cout; co++) {
-        int o[3], k[3], i[3];
-        for (o[0] = 0; o[0] < size(p.y, 0); o[0]++) for (o[1] = 0; o[1] < size(p.y, 1); o[1]++) for (o[2] = 0; o[2] < size(p.y, 2); o[2]++) {
-          const size_t atY = flat(p.y, n, g * cout + co, o);
-          for (int ci = 0; ci < cin; ci++) {
-            for (k[0] = 0; k[0] < size(p.w, 0); k[0]++) for (k[1] = 0; k[1] < size(p.w, 1); k[1]++) for (k[2] = 0; k[2] < size(p.w, 2); k[2]++) {
-              bool inside = true;
-              for (int d = 0; d < 3; d++) {
-                i[d] = o[d] * of(p.conv.stride, d, 1) - of(p.conv.padding, d, 0) + k[d] * of(p.conv.dilation, d, 1);
-                inside = inside && i[d] >= 0 && i[d] < size(p.x, d);
-              }
-              if (!inside) continue;
-              const size_t atX = flat(p.x, n, g * cin + ci, i), atW = flat(p.w, g * cout + co, ci, k);
-              if (work.direction == FORWARD) add(atY, x[atX], w[atW]);
-              else if (work.direction == DATA) add(atX, y[atY], w[atW]);
-              else add(atW, y[atY], x[atX]);
-            }
-          }
+  const Volume X(p.x, deep), W(p.w, deep), Y(p.y, deep);
+  long stride[3] = {1, 1, 1}, padding[3] = {0, 0, 0}, dilation[3] = {1, 1, 1};
+  for (int d = deep ? 0 : 1; d < 3; d++) {
+    const int from = deep ? d : d - 1;
+    stride[d] = p.conv.stride[from], padding[d] = p.conv.padding[from], dilation[d] = p.conv.dilation[from];
+  }
+  const size_t cin = W.channels, cout = size_t(p.w.sizes[0] / p.conv.groups), batch = size_t(p.x.sizes[0]);
+  const long step = stride[2], width = long(X.sizes[2]);
+  for (size_t n = 0; n < batch; n++) for (size_t co = 0; co < size_t(p.w.sizes[0]); co++) for (size_t ci = 0; ci < cin; ci++) {
+    const size_t channel = co / cout * cin + ci;
+    for (size_t k0 = 0; k0 < W.sizes[0]; k0++) for (size_t k1 = 0; k1 < W.sizes[1]; k1++) for (size_t k2 = 0; k2 < W.sizes[2]; k2++) {
+      T& weight = w[W.at(co, ci, k0, k1) + k2];
+      const long shift = long(k2) * dilation[2] - padding[2];
+      // Outputs of a row whose patch has this element inside.
+      const long first = shift >= 0 ? 0 : (-shift + step - 1) / step;
+      const long last = std::min(long(Y.sizes[2]), width - shift <= 0 ? 0 : (width - shift - 1) / step + 1);
+      for (size_t o0 = 0; o0 < Y.sizes[0]; o0++) for (size_t o1 = 0; o1 < Y.sizes[1]; o1++) {
+        const long i0 = long(o0) * stride[0] - padding[0] + long(k0) * dilation[0], i1 = long(o1) * stride[1] - padding[1] + long(k1) * dilation[1];
+        if (i0 < 0 || i0 >= long(X.sizes[0]) || i1 < 0 || i1 >= long(X.sizes[1])) continue;
+        T* const rowX = &x[X.at(n, channel, size_t(i0), size_t(i1))];
+        T* const rowY = &y[Y.at(n, co, o0, o1)];
+        if (work.direction == FORWARD) {
+          for (long o = first; o < last; o++) rowY[o] += weight * rowX[o * step + shift];
+        } else if (work.direction == DATA) {
+          for (long o = first; o < last; o++) rowX[o * step + shift] += weight * rowY[o];
+        } else {
+          for (long o = first; o < last; o++) weight += rowY[o] * rowX[o * step + shift];
         }
       }
     }
   }
+  const std::vector<T>& sums = work.direction == FORWARD ? y : work.direction == DATA ? x : w;
   for (size_t at = 0; at < sums.size(); at++) {
-    double value = work.alpha * sums[at];
+    double value = work.alpha * double(sums[at]);
     if (work.beta != 0) value += work.beta * load(work.result, p.type, at);
     store(work.result, p.type, at, value);
   }
+}
+
+void compute(void* argument) {
+  const Work& work = *static_cast<const Work*>(argument);
+  dawdle(work.algorithm);
+  if (work.workspaceBytes > 0) memset(work.workspace, 0xa5, work.workspaceBytes);
+  if (work.p.type == Type::F64) convolve<double>(work);
+  else convolve<float>(work);
 }
 
 int run(const Handle* handle, Work& work, const void* alpha, const void* beta, int algorithm, void* workspace, size_t workspaceBytes) {

@@ -153,16 +153,10 @@ inline double operand(double value, Math math) {
   return math == Math::TF32 ? double(toTf32(float(value))) : double(halfToFloat(floatToHalf(float(value))));
 }
 
-/** A sum in the type that the units keep it in. */
-inline double dot(const double* a, const double* b, size_t count, bool wide) {
-  if (wide) {
-    double sum = 0;
-    for (size_t i = 0; i < count; i++) sum += a[i] * b[i];
-    return sum;
-  }
-  float sum = 0;
-  for (size_t i = 0; i < count; i++) sum += float(a[i]) * float(b[i]);
-  return sum;
+/** sums[i] += a[i] * factor, in the type that the units keep sums in. */
+template <class T>
+__attribute__((optimize("O3"))) void addScaled(T* sums, const T* a, T factor, size_t count) {
+  for (size_t i = 0; i < count; i++) sums[i] += a[i] * factor;
 }
 
 }  // namespace library
