@@ -1,6 +1,6 @@
 import { describe, it } from "vitest";
 import type { DType } from "../../ts/core/dtype.ts";
-import { bfloat16, float16, float32 } from "../../ts/core/dtype.ts";
+import { bfloat16, float16, float32, float64 } from "../../ts/core/dtype.ts";
 import { numelOf } from "../../ts/core/shape.ts";
 import {
   type Case,
@@ -13,6 +13,7 @@ import {
   type Operand,
   type Target,
   tensor,
+  type Tolerance,
   uniform,
 } from "./harness.ts";
 
@@ -77,6 +78,12 @@ function forward(sizes: Sizes): Case<"attention"> {
   };
 }
 
+const BACKWARD: Readonly<Partial<Record<string, Partial<Tolerance>>>> = {
+  float32: { atol: 1e-5 },
+  float16: { atol: 2e-3 },
+  bfloat16: { atol: 2e-2 },
+};
+
 /** Gradients from the cpu's out and lse, so that both devices see the same. */
 async function checkBackward(target: Target, sizes: Sizes): Promise<void> {
   const { batch = 2, l, s, e, ev = e, dtype = float32 } = sizes;
@@ -89,7 +96,7 @@ async function checkBackward(target: Target, sizes: Sizes): Promise<void> {
     inputs: [gout, q, k, v, tensor(dtype, [batch, l, ev], out!), tensor(dtype, [batch, l], lse!), ...mask],
     outputs: [empty(dtype, [batch, l, e]), empty(dtype, [batch, s, e]), empty(dtype, [batch, s, ev])],
     params: first.params,
-    tolerance: dtype === float32 ? { atol: 1e-5 } : { atol: dtype === float16 ? 2e-3 : 2e-2 },
+    tolerance: BACKWARD[dtype.name] ?? {},
   };
   await check(target, test);
 }
@@ -127,7 +134,7 @@ describe.each(devices)("attention on $name", (target) => {
   const chosen = small.filter((_, i) => target.slow || i % 6 === 1);
   it.each(chosen)("%s", (_, sizes) => check(target, forward(sizes)));
   it.each(chosen)("gradients: %s", (_, sizes) => checkBackward(target, sizes));
-  it.each(target.slow ? [float16, bfloat16] : [float16])("%s", async (dtype) => {
+  it.each(target.slow ? [float16, bfloat16, float64] : [float16])("%s", async (dtype) => {
     const sizes: Sizes = { l: 9, s: 12, e: 8, ev: 6, mask: [1, 9, 12], causal: true, dtype };
     await check(target, forward(sizes));
     await checkBackward(target, sizes);
@@ -144,6 +151,11 @@ describe.each(devices)("attention on $name", (target) => {
     const q = uniform(40, 1);
     q[9] = NaN;
     await check(target, { ...test, inputs: [tensor(float32, [2, 5, 4], q), ...test.inputs.slice(1)] });
+  });
+  it("scores of float64 beyond float32's range", async () => {
+    const test = forward({ l: 3, s: 40, e: 4, dtype: float64 });
+    await check(target, { ...test, params: { scale: 1e60, causal: false } });
+    await check(target, { ...test, params: { scale: -1e60, causal: true } });
   });
   it("great scores do not overflow", async () => {
     const test = forward({ l: 5, s: 40, e: 4 });

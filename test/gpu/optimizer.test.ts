@@ -53,6 +53,8 @@ describe.each(devices)("optimizer on $name", (target) => {
   });
   it("other dtypes", async () => {
     for (const dtype of [float16, bfloat16, float64]) await run("adamw", dtype, sizes, 2, { eps: 1e-3 });
+    await run("adam", float64, sizes, 3, { beta1: 0.3, weight_decay: 0.1 });
+    await run("sgd", float64, sizes, 1, { momentum: 0.9, nesterov: true });
   });
   it("more parameters than bindings", async () => {
     const many = Array.from({ length: 40 }, (_, i) => (i * 37) % 50);

@@ -1,9 +1,10 @@
 /** pool against the cpu on every GPU device: odd sizes, dilation, padding, NaN, windows outside of the input. */
 
 import { describe, it } from "vitest";
-import { float32, int64 } from "../../ts/core/dtype.ts";
+import { bfloat16, float16, float32, float64, int64 } from "../../ts/core/dtype.ts";
+import { numelOf } from "../../ts/core/shape.ts";
 import type { PoolParams, PoolSpec, Triple } from "../../ts/kernel/spec.ts";
-import { check, devices, empty, tensor } from "./harness.ts";
+import { type Case, check, cpu, devices, empty, evaluate, type Operand, tensor } from "./harness.ts";
 
 const params = (given: Partial<PoolParams>): PoolParams => ({
   kernel: [1, 2, 3],
@@ -48,6 +49,28 @@ describe.each(devices)("$name", (target) => {
     if (name === "dilated") return; // averages have no dilation
     await run("avg", [tensor(float32, [2, 3, ...input], finite(n))], [empty(float32, y)]);
     await run("avg_backward", [tensor(float32, y, finite(m))], [empty(float32, [2, 3, ...input])]);
+  });
+
+  it.each(target.slow ? [float16, bfloat16, float64] : [float16])("%s", async (dtype) => {
+    const p = params({});
+    const [shape, y] = [
+      [1, 2, ...input],
+      [1, 2, ...sizeOf(input, p)],
+    ];
+    const make = (mode: PoolSpec["mode"], inputs: Operand[], outputs: Operand[]): Case<"pool"> => ({
+      spec: { kind: "pool", mode, dtype },
+      inputs,
+      outputs,
+      params: p,
+    });
+    const x = tensor(dtype, shape, finite(numelOf(shape)));
+    const gradient = tensor(dtype, y, finite(numelOf(y)));
+    const forward = make("max", [x], [empty(dtype, y), empty(int64, y)]);
+    await check(target, forward);
+    const [, at] = await evaluate(cpu, forward);
+    await check(target, make("max_backward", [gradient, tensor(int64, y, at!)], [empty(dtype, shape)]));
+    await check(target, make("avg", [x], [empty(dtype, y)]));
+    await check(target, make("avg_backward", [gradient], [empty(dtype, shape)]));
   });
 
   it("adaptive, to sizes that do not divide", async () => {

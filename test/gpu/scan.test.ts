@@ -49,7 +49,7 @@ describe.each(devices)("scan on $name", (target) => {
     for (const dtype of [float16, bfloat16, int32, int64, int8, uint8, float64]) {
       // (Every dtype and op is a program to compile.)
       for (const op of target.slow ? OPS : (["cumsum", "cummax"] as const)) {
-        if (op === "logcumsumexp" && (!dtype.is_floating_point || dtype === float64)) continue;
+        if (op === "logcumsumexp" && !dtype.is_floating_point) continue;
         await run(op, tensor(dtype, [3, 70], values(op, dtype, 210)));
       }
     }
