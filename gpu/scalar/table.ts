@@ -4,7 +4,7 @@ import { NotImplementedError } from "../../ts/core/errors.ts";
 import type { ScalarOp } from "../../ts/kernel/expr.ts";
 import type { ScalarType } from "../ir.ts";
 import type { Block, V } from "../builder.ts";
-import { isInf, isNegative, withSign, type Emit } from "./basics.ts";
+import { isInf, isNegative, productPlus, withSign, type Emit } from "./basics.ts";
 import { truth } from "./convert.ts";
 import * as bessel from "./math_bessel.ts";
 import * as circle from "./math_circle.ts";
@@ -74,6 +74,7 @@ const ROWS: { readonly [K in ScalarOp]: Row } = {
     (_, x, y, z) => x!.fma(y!, z!),
     (_, x, y, z) => x!.mul(y!).add(z!),
   ),
+  fma: floats((_, x, y, z) => productPlus(x!, y!, z!)),
   pow: arithmetic(pows.pow, integers.pow),
   reciprocal: floats((b, x) => one(b, x!).div(x!)),
   sqrt: floats(plain1("sqrt")),

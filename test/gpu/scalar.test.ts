@@ -167,6 +167,15 @@ describe.each(devices)("$name", (target) => {
       const got = await run(target, "floor_divide", a, b);
       expect([...got]).toEqual([...want!]);
     });
+    it("fma: what rounding the product would take", async () => {
+      const a = uniform(2000, 7, -8, 8).map(Math.fround);
+      const b = uniform(2000, 8, -1e4, 1e4).map(Math.fround);
+      const got = await run(target, "fma", a, b, a.map((x, i) => -Math.fround(x * b[i]!))); // prettier-ignore
+      got.forEach((y, i) => {
+        const want = a[i]! * b[i]! - Math.fround(a[i]! * b[i]!);
+        expect(Math.abs(y - want), `${a[i]} * ${b[i]}`).toBeLessThanOrEqual(Math.abs(want) * 1e-6);
+      });
+    });
     it("nextafter, exactly", async () => {
       const values = [0, -0, 1, -1, 2 ** -126, 3.4028235e38, Infinity, -Infinity, NaN, 2.5];
       const pairs = values.flatMap((a) => values.map((b) => [a, b] as const));

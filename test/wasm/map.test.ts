@@ -157,6 +157,17 @@ describe("every op for every dtype", () => {
       }
     });
   }
+  test("fma keeps what rounding the product would take", () => {
+    for (const [dtype, small] of [
+      [float32, 2 ** -13],
+      [float64, 2 ** -30],
+    ] as const) {
+      context.clear();
+      const inputs = [1 + small, 1 - small, -1].map((x) => context.tensor(dtype, [5], new Array<number>(5).fill(x)));
+      const [actual] = run([op("fma", dtype, load(0, dtype), load(1, dtype), load(2, dtype))], inputs, [5]);
+      expect([...actual!]).toEqual(new Array(5).fill(-(small ** 2)));
+    }
+  });
   test("an op that a dtype does not have is a typed error", () => {
     const x = op("exp", int64, load(0, int64));
     expect(() => lowerMap({ kind: "map", inputs: [int64], scalars: 0, outputs: [x] }, context)).toThrow(

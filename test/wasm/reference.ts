@@ -75,6 +75,14 @@ function erfcTail(x: number): number {
   return Math.exp(-x * x) / f / Math.sqrt(Math.PI);
 }
 
+/** a * b + c of float64 numbers, the product in full. */
+function productPlus(a: number, b: number, c: number): number {
+  const upper = (x: number): number => x * 134217729 - (x * 134217729 - x);
+  const [x, y] = [upper(a), upper(b)];
+  const rest = x * y - a * b + x * (b - y) + (a - x) * y + (a - x) * (b - y);
+  return a * b + c + (Number.isNaN(rest) ? 0 : rest);
+}
+
 type Fn = (dtype: DType, ...args: number[]) => number;
 const not = (): Fn => () => {
   throw new Error("checked against tables, not here");
@@ -102,6 +110,7 @@ const FLOATS: { readonly [K in ScalarOp]?: Fn } = {
   remainder: (_, a, b) => remainder(a!, b!),
   fmod: (_, a, b) => a! % b!,
   madd: (d, a, b, c) => (d === dtypes.float64 ? a! * b! : Math.fround(a! * b!)) + c!,
+  fma: (d, a, b, c) => (d === dtypes.float64 ? productPlus(a!, b!, c!) : a! * b! + c!),
   pow: (_, a, b) => power(a!, b!),
   reciprocal: (_, a) => 1 / a!,
   sqrt: (_, a) => Math.sqrt(a!),

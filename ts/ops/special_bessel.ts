@@ -243,18 +243,32 @@ const AIRY_SINE = [
 const S_RIGHT = (2 / 3) * 2.5 ** 1.5;
 const S_LEFT = (2 / 3) * 4.5 ** 1.5;
 
+/** 2/3 x^1.5 as a sum: its second part has the digits that the first lacks where floats are short. */
+function airyArgument(x: Expr, root: Expr): [Expr, Expr] {
+  const rootRest = e.div(e.fma(e.neg(root), root, x), e.mul(root, 2));
+  const power = e.mul(x, root);
+  const powerRest = e.add(e.fma(x, root, e.neg(power)), e.mul(x, rootRest));
+  const twice = e.mul(power, 2);
+  const s = e.div(twice, 3);
+  return [s, e.div(e.add(e.fma(s, -3, twice), e.mul(powerRest, 2)), 3)];
+}
+
 export const airy_ai: SpecialOp = precise("airy_ai", "The Airy function Ai.", (x) => {
   const magnitude = e.abs(x);
   const root = e.sqrt(magnitude);
-  const s = e.mul(e.mul(magnitude, root), 2 / 3);
   const fourthRoot = e.sqrt(root);
+  // (Further out the power overflows where floats are short, and the phase has no digit left in any float.)
+  const near = e.minimum(magnitude, 1e25);
+  const [s, rest] = airyArgument(near, e.sqrt(near));
   const middle = expansion(AIRY_MIDDLE, e.div(e.add(x, 1), 3.5));
   const decay = expansion(AIRY_RIGHT, e.sub(e.div(2 * S_RIGHT, s), 1));
   const right = e.div(e.mul(decay, e.exp(e.neg(s))), fourthRoot);
   const t = e.sub(e.div(2 * S_LEFT * S_LEFT, e.mul(s, s)), 1);
-  const phase = e.sub(s, Math.PI / 4);
-  const cosine = e.mul(expansion(AIRY_COSINE, t), e.cos(phase));
-  const sine = e.mul(e.div(expansion(AIRY_SINE, t), s), e.sin(phase));
+  const [cosS, sinS] = [e.cos(s), e.sin(s)];
+  const shift = e.sub(rest, Math.PI / 4);
+  const [cosShift, sinShift] = [e.cos(shift), e.sin(shift)];
+  const cosine = e.mul(expansion(AIRY_COSINE, t), e.sub(e.mul(cosS, cosShift), e.mul(sinS, sinShift)));
+  const sine = e.mul(e.div(expansion(AIRY_SINE, t), s), e.add(e.mul(sinS, cosShift), e.mul(cosS, sinShift)));
   const left = e.div(e.mul(e.add(cosine, sine), 1 / Math.sqrt(Math.PI)), fourthRoot);
   const inside = e.where(e.ge(x, 2.5), right, e.where(e.le(x, -4.5), left, middle));
   return e.where(e.isinf(x), e.constant(NaN, float64), inside);

@@ -44,6 +44,35 @@ import { fmodOf } from "./math_f64";
   }
 }
 
+/** Upper half of the digits of f64 numbers, by Veltkamp's trick. */
+@inline function upperHalf(x: v128): v128 {
+  const t = f64x2.mul(x, f64x2.splat(134217729));
+  return f64x2.sub(t, f64x2.sub(t, x));
+}
+/** The product in full: of f32 numbers in f64, of f64 numbers as a sum of two. */
+@final export class Fma {
+  @inline v<T>(a: v128, b: v128, c: v128): v128 {
+    if (sizeof<T>() == 4) {
+      const low = f64x2.add(f64x2.mul(f64x2.promote_low_f32x4(a), f64x2.promote_low_f32x4(b)), f64x2.promote_low_f32x4(c));
+      const x = f64x2.promote_low_f32x4(v128.shuffle<i64>(a, a, 1, 1));
+      const y = f64x2.promote_low_f32x4(v128.shuffle<i64>(b, b, 1, 1));
+      const high = f64x2.add(f64x2.mul(x, y), f64x2.promote_low_f32x4(v128.shuffle<i64>(c, c, 1, 1)));
+      return v128.shuffle<i64>(f32x4.demote_f64x2_zero(low), f32x4.demote_f64x2_zero(high), 0, 2);
+    }
+    const p = f64x2.mul(a, b);
+    const ah = upperHalf(a);
+    const bh = upperHalf(b);
+    const al = f64x2.sub(a, ah);
+    const bl = f64x2.sub(b, bh);
+    let rest = f64x2.sub(f64x2.mul(ah, bh), p);
+    rest = f64x2.add(f64x2.add(rest, f64x2.mul(ah, bl)), f64x2.mul(al, bh));
+    rest = f64x2.add(rest, f64x2.mul(al, bl));
+    const sum = f64x2.add(p, c);
+    // (Halves of the greatest numbers overflow.)
+    return f64x2.add(sum, v128.and(rest, f64x2.eq(rest, rest)));
+  }
+}
+
 /** Division truncates, x / 0 is 0, and the one quotient that does not fit wraps (the machine instruction would trap). */
 @inline function quotient<T>(a: T, b: T): T {
   if (b == 0) return <T>0;

@@ -55,6 +55,7 @@ export enum Row {
   remainder,
   fmod,
   madd,
+  fma,
   pow,
   reciprocal,
   sqrt,

@@ -5,7 +5,7 @@
 
 import { Lane } from "./block_rows";
 import {
-  Abs, Add, And, Ceil, CopySign, Div, Eq, Floor, FloorDivide, Fmax, Fmin, Fmod, Gcd, Ge, Gt, IntegerPow, IsInf, IsNan,
+  Abs, Add, And, Ceil, CopySign, Div, Eq, Floor, FloorDivide, Fma, Fmax, Fmin, Fmod, Gcd, Ge, Gt, IntegerPow, IsInf, IsNan,
   Le, LogicalNot, Lt, Madd, Maximum, Minimum, Mul, MulAdd, Ne, Neg, NextAfter, Not, Or, Reciprocal, Remainder, Round,
   Rsqrt, ShiftLeft, ShiftRight, Sign, Signbit, Sqrt, Sub, Trunc, Where, Xor,
 } from "./block_arith";
@@ -66,6 +66,7 @@ export const FUNCTIONS: StaticArray<BlockFunction> = [
   /* remainder */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) vector2<f32, RemainderFloat>(d, a, b, n); else scalars2<Remainder>(lane, d, a, b, n); },
   /* fmod */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) vector2<f32, FmodFloat>(d, a, b, n); else scalars2<Fmod>(lane, d, a, b, n); },
   /* madd */ (lane, d, a, b, c, n) => { vectors3<Madd>(lane, d, a, b, c, n); },
+  /* fma */ (lane, d, a, b, c, n) => { if (lane == Lane.f32) vector3<f32, Fma>(d, a, b, c, n); else vector3<f64, Fma>(d, a, b, c, n); },
   /* pow */ (lane, d, a, b, c, n) => {
     if (lane == Lane.f32) vector2<f32, Pow>(d, a, b, n);
     else if (lane == Lane.f64) precise2<Pow64>(lane, d, a, b, n);

@@ -84,6 +84,7 @@ const LANES: { readonly [K in ScalarOp]: readonly ComputeType[] } = {
   remainder: ALL,
   fmod: ALL,
   madd: ALL,
+  fma: FLOATS,
   pow: ALL,
   reciprocal: FLOATS,
   sqrt: FLOATS,
