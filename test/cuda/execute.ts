@@ -1,5 +1,6 @@
-/** Runs IR programs as CUDA text on the stand-ins, and in the interpreter, and compares what is in their buffers. */
+/** Runs IR programs as CUDA C++ on the stand-ins, and in the interpreter, and compares what is in their buffers. */
 
+import { expect } from "vitest";
 import { CommandBuffer } from "../../gpu/cuda/commands.ts";
 import type { NativeDevice } from "../../gpu/cuda/addon.ts";
 import { CudaMemory } from "../../gpu/cuda/memory.ts";
@@ -8,7 +9,7 @@ import { Packing } from "../../gpu/launch.ts";
 import { CUDA_PRELUDE, type CudaKernel, toCuda } from "../../gpu/lower/cuda.ts";
 import { interpret, type InterpretOptions, type Memory } from "../../gpu/lower/interpret.ts";
 import { BF16_VALUES, F16_VALUES, MEMORY_OF } from "../../gpu/lower/interpret_memory.ts";
-import { addon, ARCH, useStandIns } from "./native.ts";
+import { addon, ARCH, control, useStandIns } from "./native.ts";
 
 export interface Run {
   readonly program: Program;
@@ -19,11 +20,15 @@ export interface Run {
   readonly aliases?: readonly number[];
 }
 
+/** Of blocks and threads. */
+export const ORDERS = ["forward", "reverse", "shuffle:7"] as const;
+
 export class Executor {
   readonly device: NativeDevice;
   readonly #functions = new Map<string, number>();
 
-  constructor() {
+  /** @param change What becomes of kernels before they are compiled. */
+  constructor(readonly change: (kernel: CudaKernel) => CudaKernel = (kernel) => kernel) {
     useStandIns();
     this.device = addon.open(0);
   }
@@ -32,7 +37,7 @@ export class Executor {
   compile(kernels: readonly CudaKernel[]): void {
     const fresh = [...new Map(kernels.map((k) => [k.name, k])).values()].filter((k) => !this.#functions.has(k.name));
     if (fresh.length === 0) return;
-    const { cubin } = this.device.compileSync([CUDA_PRELUDE, ...fresh.map((k) => k.text)].join("\n"), [ARCH]);
+    const { cubin } = this.device.compileSync([CUDA_PRELUDE, ...fresh.map((k) => this.change(k).text)].join("\n"), [ARCH]);
     const module = this.device.loadModule(cubin);
     for (const { name, threads, dynamicShared } of fresh) {
       this.#functions.set(name, this.device.getFunction(module, name, threads, dynamicShared));
@@ -59,6 +64,27 @@ export class Executor {
     for (const memory of memories) if (memory !== null) this.device.free(memory.address);
     return after;
   }
+
+  /** Where results differ from the interpreter's, in any order; null: nowhere. */
+  difference(run: Run, rtol = 0): string | null {
+    const expected = interpreted(run);
+    for (const order of ORDERS) {
+      control(`order ${order}`);
+      const found = difference(run.program, this.run(run), expected, rtol);
+      if (found !== null) return `${run.program.name}, ${order}: ${found}`;
+    }
+    return null;
+  }
+  /** Returns what the interpreter makes, which must be the same. */
+  compare(run: Run, rtol = 0): Memory[] {
+    expect(this.difference(run, rtol)).toBe(null);
+    return interpreted(run);
+  }
+
+  close(): void {
+    control("order forward");
+    this.device.close();
+  }
 }
 
 const bytesOf = (memory: Memory): Uint8Array =>
@@ -78,7 +104,7 @@ function valueOf(elem: Elem, memory: Memory, i: number): number | bigint {
 }
 
 /** Where the buffers differ, bit by bit but for NaN, or more than `rtol` allows floats to; null: nowhere. */
-export function difference(program: Program, actual: readonly Memory[], expected: readonly Memory[], rtol = 0): string | null {
+function difference(program: Program, actual: readonly Memory[], expected: readonly Memory[], rtol = 0): string | null {
   for (const [b, { name, elem }] of program.buffers.entries()) {
     for (let i = 0; i < expected[b]!.length; i++) {
       const [x, y] = [valueOf(elem, actual[b]!, i), valueOf(elem, expected[b]!, i)];

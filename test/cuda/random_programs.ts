@@ -79,12 +79,16 @@ class Writer {
   /** Values that may be used here; inner blocks see outer ones. */
   #scopes: V[][] = [[]];
   readonly #vars: Var[] = [];
+  /** Of all values, so that none goes unseen. */
+  readonly #hash: Var;
 
   constructor(
     readonly r: Random,
     readonly b: Block,
     readonly funcs: readonly Func[],
-  ) {}
+  ) {
+    this.#hash = b.var(b.u32(1));
+  }
 
   keep(x: V): V {
     this.#scopes.at(-1)!.push(x);
@@ -105,6 +109,29 @@ class Writer {
   }
   number(x: V, instead = 1.25): V {
     return x.isNan().select(this.b.const(instead, x.scalar, x.type.lanes), x);
+  }
+  /** A u32 that shows every change of a value. */
+  bits(x: V): V {
+    if (x.type.lanes > 1) return this.b.lanes(x).map((l) => this.bits(l)).reduce((a, c) => a.mul(31).add(c)); // prettier-ignore
+    switch (x.scalar) {
+      case "f32":
+        return this.number(x).bitcast("u32");
+      case "f64":
+        return this.bits(this.number(x).bitcast("i64"));
+      case "i64":
+        return x.xor(x.shr(32)).convert("u32");
+      default:
+        return x.convert("u32");
+    }
+  }
+  /** Makes what the innermost block has made count. */
+  #digest(): void {
+    const hash = this.#hash;
+    for (const x of this.#scopes.at(-1)!) hash.set(hash.get().mul(31).add(this.bits(x)));
+  }
+  digest(): V {
+    this.#digest();
+    return this.#hash.get();
   }
   /** A u32 below n. */
   below(n: number): V {
@@ -204,6 +231,7 @@ class Writer {
     const vars = this.#vars.length;
     this.#scopes.push([]);
     fn();
+    this.#digest();
     this.#scopes.pop();
     this.#vars.length = vars;
   }
@@ -252,7 +280,8 @@ function randomFuncs(r: Random): Func[] {
         const w = new Writer(r, b, [...funcs]);
         args.forEach((x) => w.keep(x));
         w.statements(4 + r.below(5), 1);
-        return w.make(r.pick(SCALARS), 1);
+        const result = w.make(r.pick(SCALARS), 1);
+        return result.scalar === "u32" ? result.add(w.digest()) : result;
       }),
     );
   }
@@ -361,6 +390,7 @@ export function randomRun(seed: number): Run {
     const output = k.output(`y${n}`, r.pick(ELEMS), r.pick(LANES));
     output.store(i, w.make(output.type.scalar, output.type.lanes));
   }
+  k.output("hash", "u32").store(i, w.digest());
   const program = k.build();
   const buffers = program.buffers.map(({ elem, lanes, atomic }) => randomMemory(r, elem, atomic ? 5 : total * lanes));
   return { program, buffers, params, groups };

@@ -7,14 +7,14 @@ import { describe, expect, it } from "vitest";
 import * as torch from "kindling";
 import { defineFunc, KernelBuilder } from "../../gpu/builder.ts";
 import { type CudaKernel, toCuda } from "../../gpu/lower/cuda.ts";
-import { cudaRecordingDevice } from "./cuda_recording.ts";
+import { CUDA_CAPS, cudaRecordingDevice } from "./cuda_recording.ts";
 
 const F = torch.nn.functional;
 type Tensors = (...shape: number[]) => torch.Tensor;
 
 /** The texts of what `fn` dispatches when its result is wanted, without those of making its arguments. */
 function record(fn: (x: Tensors) => torch.Tensor): string {
-  const { device, backend } = cudaRecordingDevice("sm_90");
+  const { device, backend } = cudaRecordingDevice(CUDA_CAPS.sm_90);
   backend.computes = false;
   const result = fn((...shape) => torch.empty(shape, { device }));
   result._storage.materialize();

@@ -4,6 +4,7 @@ import type { Dispatch } from "../../gpu/backend.ts";
 import type { GpuCaps } from "../../gpu/context.ts";
 import { GpuDevice } from "../../gpu/device.ts";
 import { InterpreterBackend } from "../../gpu/interpreter/backend.ts";
+import type { Program } from "../../gpu/ir.ts";
 import { type CudaKernel, toCuda } from "../../gpu/lower/cuda.ts";
 
 /** As gpu/cuda has them: of Turing (7.5), and of what came later. */
@@ -29,22 +30,34 @@ const HOPPER: GpuCaps = {
 export const CUDA_CAPS = { sm_75: TURING, sm_90: HOPPER } as const;
 export type Architecture = keyof typeof CUDA_CAPS;
 
+export interface Recorded extends CudaKernel {
+  readonly program: Program;
+  readonly aliases: readonly number[];
+}
+
 export class CudaRecordingBackend extends InterpreterBackend {
   /** In the order of their first dispatches. */
-  readonly kernels = new Map<string, CudaKernel>();
+  readonly kernels = new Map<string, Recorded>();
   computes = true;
   override dispatch(dispatch: Dispatch): void {
-    const kernel = toCuda(dispatch.program, dispatch.aliases);
-    this.kernels.set(kernel.name, kernel);
+    const { program, aliases } = dispatch;
+    const kernel = toCuda(program, aliases);
+    if (!this.kernels.has(kernel.name)) this.kernels.set(kernel.name, { ...kernel, program, aliases: [...aliases] });
     if (this.computes) super.dispatch(dispatch);
+  }
+  /** What `fn` dispatches is only recorded. */
+  async onlyRecord(fn: () => Promise<unknown>): Promise<void> {
+    this.computes = false;
+    try {
+      await fn();
+    } finally {
+      this.computes = true;
+    }
   }
 }
 
-export function cudaRecordingDevice(architecture: Architecture): {
-  readonly device: GpuDevice;
-  readonly backend: CudaRecordingBackend;
-} {
-  const backend = new CudaRecordingBackend(CUDA_CAPS[architecture], { races: false });
+export function cudaRecordingDevice(caps: GpuCaps): { readonly device: GpuDevice; readonly backend: CudaRecordingBackend } {
+  const backend = new CudaRecordingBackend(caps, { races: false });
   const device = new GpuDevice("cuda", backend, { macrotask: () => new Promise((resolve) => setTimeout(resolve, 0)) });
   return { device, backend };
 }
