@@ -109,13 +109,13 @@ export async function measureDispatch(name: string, smoke: boolean): Promise<Dis
   if (!name.startsWith("cuda")) throw new Error(`the suite "dispatch" is about cuda, not about ${name}`);
   const device = torch.zeros([1], { device: name }).device as unknown as CudaDevice;
   const plans = [...lowLevel(device, 1, 1), ...lowLevel(device, 3, 10), ...userLevel(device)];
-  const bursts = smoke ? 2 : 60;
+  const bursts = smoke ? 2 : 40;
   const costs: Cost[] = [];
   for (const { name: plan, burst } of plans) {
     const times: number[] = [];
     let launches = 0;
     // Until the compiler has seen enough of it.
-    for (let i = smoke ? -1 : -20; i < bursts; i++) {
+    for (let i = smoke ? -1 : -15; i < bursts; i++) {
       await device.synchronize();
       const before = device.stats().launches;
       const start = performance.now();
