@@ -97,7 +97,7 @@ class Executor {
   std::vector<ThreadState> states_;
   std::unique_ptr<Warp[]> warps_;
   /** Threads that can go on, in order; a ring. */
-  std::vector<unsigned> ring_;
+  std::vector<unsigned> ring_, released_;
   unsigned head_ = 0, queued_ = 0;
   unsigned arrived_ = 0, votes_ = 0, lastVotes_ = 0, done_ = 0;
   SwitchPoint main_;
@@ -126,31 +126,39 @@ class Executor {
     if (at >= MOST_THREADS) at -= MOST_THREADS;
     ring_[at] = thread;
   }
+  void pushFirst(unsigned thread) {
+    head_ = head_ == 0 ? MOST_THREADS - 1 : head_ - 1;
+    ring_[head_] = thread;
+    queued_++;
+  }
   unsigned pop() {
     const unsigned thread = ring_[head_++];
     if (head_ == MOST_THREADS) head_ = 0;
     queued_--;
     return thread;
   }
-  /** Threads first .. first + count - 1 for which `which` holds can go on, in the launch's order. */
+  /**
+   * Threads first .. first + count - 1 for which `which` holds can go on, in the launch's order: before all others that can, so that a warp
+   * runs ahead as far as it gets, or (shuffled, now and then) after them, so that warps go side by side.
+   */
   template <class F>
   void release(unsigned first, unsigned count, F which) {
-    const unsigned start = queued_;
-    if (order_.kind == LaunchOrder::REVERSE) {
-      for (unsigned i = first + count; i-- > first;)
-        if (which(i)) push(i);
-    } else {
-      for (unsigned i = first; i < first + count; i++)
-        if (which(i)) push(i);
-      if (order_.kind == LaunchOrder::SHUFFLE) {
-        for (unsigned n = queued_ - start; n > 1; n--) {
-          std::swap(slot(start + n - 1), slot(start + static_cast<unsigned>(random() % n)));
-        }
-      }
+    unsigned found = 0;
+    for (unsigned i = first; i < first + count; i++) {
+      if (which(i)) released_[found++] = i;
     }
-  }
-  unsigned& slot(unsigned place) {
-    return ring_[(head_ + place) % MOST_THREADS];
+    bool ahead = true;
+    if (order_.kind == LaunchOrder::REVERSE) {
+      std::reverse(released_.begin(), released_.begin() + found);
+    } else if (order_.kind == LaunchOrder::SHUFFLE) {
+      for (unsigned n = found; n > 1; n--) std::swap(released_[n - 1], released_[static_cast<unsigned>(random() % n)]);
+      ahead = (random() & 1) != 0;
+    }
+    if (ahead) {
+      for (unsigned i = found; i-- > 0;) pushFirst(released_[i]);
+    } else {
+      for (unsigned i = 0; i < found; i++) push(released_[i]);
+    }
   }
   Fiber* idleFiber();
   void goOn(Fiber* from);
@@ -439,6 +447,7 @@ LaunchResult Executor::launch(const KdKernel& kernel, KdThread& self, const Laun
   if (states_.empty()) {
     states_.resize(MOST_THREADS);
     ring_.resize(MOST_THREADS);
+    released_.resize(MOST_THREADS);
     warps_ = std::make_unique<Warp[]>(MOST_THREADS / KD_WARP);
     dynamic_ = mapGuarded(DYNAMIC_BYTES);
   }
