@@ -361,3 +361,20 @@ it("attention weights of a multi-head attention come in lower precision, and it 
   y.sum().backward();
   expect(attention.parameters().every((p) => p.grad!.dtype === float32)).toBe(true);
 });
+
+it("attention in lower precision has gradients that are only rounded: the logarithms of its sums stay float32", () => {
+  torch.manual_seed(0);
+  const [q, k, v] = [3, 1, 1].map((a) => torch.randn([2, 64, 16]).mul(a).to(bfloat16));
+  const factor = torch.arange(16).to(float32);
+  const grads = (dtype: torch.DType): torch.Tensor[] => {
+    const own = [q!, k!, v!].map((t) => t.to(dtype).detach().requires_grad_());
+    const y = F.scaled_dot_product_attention(own[0]!, own[1]!, own[2]!, { is_causal: true });
+    y.to(float32).mul(factor).sum().backward();
+    return own.map((t) => t.grad!.to(float32));
+  };
+  const want = grads(float32);
+  grads(bfloat16).forEach((g, i) => {
+    const error = g.sub(want[i]!).norm().item_sync() as number;
+    expect(error / (want[i]!.norm().item_sync() as number)).toBeLessThan(0.004);
+  });
+});

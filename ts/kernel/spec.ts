@@ -167,7 +167,8 @@ export interface RowwiseParams {
 }
 
 /**
- * attention: q [B, L, E], k [B, S, E], v [B, S, Ev], optional additive mask broadcast to [B, L, S] → out [B, L, Ev], lse [B, L].
+ * attention: q [B, L, E], k [B, S, E], v [B, S, Ev], optional additive mask broadcast to [B, L, S] → out [B, L, Ev], lse [B, L]
+ * (float32 where the dtype is narrower).
  * Last dims have stride 1; the batch stride may be 0 (shared keys). attention_backward: gout, q, k, v, out, lse, mask? → gq, gk, gv.
  */
 export interface AttentionSpec {

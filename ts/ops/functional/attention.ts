@@ -1,6 +1,6 @@
 /** torch.nn.functional: attention. */
 
-import { bool } from "../../core/dtype.ts";
+import { bool, float32 } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { is_grad_enabled } from "../../core/grad_mode.ts";
 import { matmulTf32 } from "../../core/settings.ts";
@@ -45,7 +45,8 @@ const flash_attention: FlashOp = defineOp("scaled_dot_product_attention", "q, k,
   forward(ctx, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, scale: number, causal: boolean) {
     const [b, l] = q.shape as [number, number];
     const out = empty([b, l, v.shape[2]!], q.dtype, q.device);
-    const lse = empty([b, l], q.dtype, q.device);
+    // Backward takes its exponential: rounded to a narrow type it would be off by a percent.
+    const lse = empty([b, l], q.dtype.itemsize === 2 ? float32 : q.dtype, q.device);
     const inputs = [q, k, v].map(contiguous);
     if (mask !== null) inputs.push(mask);
     run({ kind: "attention", mode: "forward", dtype: q.dtype, mask: mask !== null }, inputs, [out, lse], {
