@@ -41,7 +41,9 @@ const compileFlags = [
   // One binary for all versions of Node since 20.
   "-DNAPI_VERSION=8",
   "-DNODE_ADDON_API_DISABLE_DEPRECATED",
-  "-DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
+  "-DNODE_ADDON_API_CPP_EXCEPTIONS",
+  // An environment that is ending takes no exceptions; that is no reason to abort.
+  "-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
 ];
 // Never unloaded: threads of a driver may return into it.
 const linkFlags = [

@@ -14,7 +14,6 @@ std::function<void()> reclaimer(Napi::Env env, const Napi::Function& function) {
   return [env, reference] {
     Napi::HandleScope scope(env);
     reference->Call({});
-    if (env.IsExceptionPending()) throw Pending{};
   };
 }
 
@@ -71,44 +70,63 @@ Napi::Object to_object(Napi::Env env, const DeviceInfo& info) {
 }
 
 void DeviceObject::define(Napi::Env env) {
-  using D = DeviceObject;
-  const Napi::Function function = DefineClass(
-      env, "NativeDevice",
-      {
-          InstanceMethod<&D::allocate>("allocate"),
-          InstanceMethod<&D::free>("free"),
-          InstanceMethod<&D::empty_cache>("emptyCache"),
-          InstanceMethod<&D::memory_stats>("memoryStats"),
-          InstanceMethod<&D::reset_peak_stats>("resetPeakStats"),
-          InstanceMethod<&D::mem_get_info>("memGetInfo"),
-          InstanceMethod<&D::compile>("compile"),
-          InstanceMethod<&D::compile_sync>("compileSync"),
-          InstanceMethod<&D::load_module>("loadModule"),
-          InstanceMethod<&D::get_function>("getFunction"),
-          InstanceMethod<&D::submit>("submit"),
-          InstanceMethod<&D::upload>("upload"),
-          InstanceMethod<&D::download>("download"),
-          InstanceMethod<&D::download_sync>("downloadSync"),
-          InstanceMethod<&D::synchronize>("synchronize"),
-          InstanceMethod<&D::synchronize_sync>("synchronizeSync"),
-          InstanceMethod<&D::idle>("idle"),
-          InstanceMethod<&D::create_event>("createEvent"),
-          InstanceMethod<&D::destroy_event>("destroyEvent"),
-          InstanceMethod<&D::query_event>("queryEvent"),
-          InstanceMethod<&D::synchronize_event>("synchronizeEvent"),
-          InstanceMethod<&D::synchronize_event_sync>("synchronizeEventSync"),
-          InstanceMethod<&D::elapsed>("elapsed"),
-          InstanceMethod<&D::wait_event>("waitEvent"),
-          InstanceMethod<&D::begin_capture>("beginCapture"),
-          InstanceMethod<&D::end_capture>("endCapture"),
-          InstanceMethod<&D::abort_capture>("abortCapture"),
-          InstanceMethod<&D::launch_graph>("launchGraph"),
-          InstanceMethod<&D::destroy_graph>("destroyGraph"),
-          InstanceAccessor<&D::libraries>("libraries"),
-          InstanceMethod<&D::stats>("stats"),
-          InstanceMethod<&D::close>("close"),
-      });
+  const Napi::Function function = DefineClass(env, "NativeDevice", {InstanceAccessor<&DeviceObject::libraries>("libraries")});
   Environment::of(env).device_class = Napi::Persistent(function);
+}
+
+template <Napi::Value (DeviceObject::*method)(DeviceObject::Info)>
+Napi::Value DeviceObject::bound(Info info) {
+  return (static_cast<DeviceObject*>(info.Data())->*method)(info);
+}
+
+template <Napi::Value (DeviceObject::*method)(DeviceObject::Info)>
+void DeviceObject::add(Napi::Object methods, const char* name) {
+  Napi::Function function = Napi::Function::New<bound<method>>(methods.Env(), name, this);
+  // Whoever keeps the function keeps the device.
+  function.Set("device", Value());
+  methods.Set(name, function);
+}
+
+// Each device has functions of its own that know it, in a prototype of its own: to find the device by `this` takes longer than all else.
+void DeviceObject::add_methods(Napi::Object self) {
+  using D = DeviceObject;
+  const Napi::Env env = self.Env();
+  Napi::Object methods = Napi::Object::New(env);
+  add<&D::allocate>(methods, "allocate");
+  add<&D::free>(methods, "free");
+  add<&D::empty_cache>(methods, "emptyCache");
+  add<&D::memory_stats>(methods, "memoryStats");
+  add<&D::reset_peak_stats>(methods, "resetPeakStats");
+  add<&D::mem_get_info>(methods, "memGetInfo");
+  add<&D::compile>(methods, "compile");
+  add<&D::compile_sync>(methods, "compileSync");
+  add<&D::load_module>(methods, "loadModule");
+  add<&D::get_function>(methods, "getFunction");
+  add<&D::submit>(methods, "submit");
+  add<&D::upload>(methods, "upload");
+  add<&D::download>(methods, "download");
+  add<&D::download_sync>(methods, "downloadSync");
+  add<&D::synchronize>(methods, "synchronize");
+  add<&D::synchronize_sync>(methods, "synchronizeSync");
+  add<&D::idle>(methods, "idle");
+  add<&D::create_event>(methods, "createEvent");
+  add<&D::destroy_event>(methods, "destroyEvent");
+  add<&D::query_event>(methods, "queryEvent");
+  add<&D::synchronize_event>(methods, "synchronizeEvent");
+  add<&D::synchronize_event_sync>(methods, "synchronizeEventSync");
+  add<&D::elapsed>(methods, "elapsed");
+  add<&D::wait_event>(methods, "waitEvent");
+  add<&D::begin_capture>(methods, "beginCapture");
+  add<&D::end_capture>(methods, "endCapture");
+  add<&D::abort_capture>(methods, "abortCapture");
+  add<&D::launch_graph>(methods, "launchGraph");
+  add<&D::destroy_graph>(methods, "destroyGraph");
+  add<&D::stats>(methods, "stats");
+  add<&D::close>(methods, "close");
+  const Napi::Object object = env.Global().Get("Object").As<Napi::Object>();
+  const Napi::Function set_prototype = object.Get("setPrototypeOf").As<Napi::Function>();
+  set_prototype.Call({methods, Environment::of(env).device_class.Value().Get("prototype")});
+  set_prototype.Call({self, methods});
 }
 
 Napi::Value DeviceObject::open(const Arguments& arguments) {
@@ -127,16 +145,15 @@ Napi::Value DeviceObject::open(const Arguments& arguments) {
 
 DeviceObject::DeviceObject(Info info) : Napi::ObjectWrap<DeviceObject>(info) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsExternal()) {
-    to_error(env, Failure{Code::Invalid, "a NativeDevice comes from `open`"}).ThrowAsJavaScriptException();
-    return;
-  }
+  if (!info[0].IsExternal()) throw to_error(env, Failure{Code::Invalid, "a NativeDevice comes from `open`"});
   const Parts& parts = *info[0].As<Napi::External<Parts>>().Data();
   device_ = parts.device;
   nvrtc_ = parts.nvrtc;
   open_devices_ = Environment::of(env).devices;
+  Napi::Object self = info.This().As<Napi::Object>();
+  self.Set("info", to_object(env, device_->info()));
+  add_methods(self);
   open_devices_->insert(device_.get());
-  info.This().As<Napi::Object>().Set("info", to_object(env, device_->info()));
 }
 
 DeviceObject::~DeviceObject() {
@@ -183,12 +200,15 @@ template <class F>
 Napi::Value DeviceObject::promise(Info info, const char* name, F run) {
   const Napi::Env env = info.Env();
   auto* const promise = new Environment::Promise(env);
-  promise->object = Napi::Persistent(info.This().As<Napi::Object>());
+  promise->object = Napi::Persistent(Value());
   const Napi::Promise result = promise->promise();
   try {
     watching([&](Device& device) { run(Arguments(info, name), device, promise); });
   } catch (const Failure& failure) {
     promise->deferred().Reject(to_error(env, failure).Value());
+    promise->settled(env);
+  } catch (const Napi::Error& error) {
+    promise->deferred().Reject(error.Value());
     promise->settled(env);
   } catch (const std::exception& error) {
     promise->deferred().Reject(Napi::Error::New(env, error.what()).Value());
@@ -327,10 +347,6 @@ Napi::Value DeviceObject::download(Info info) {
     const Napi::Env env = info.Env();
     const uint64_t address = arguments.whole(0, "address");
     Napi::Uint8Array array = Napi::Uint8Array::New(env, arguments.whole(1, "bytes"));
-    if (env.IsExceptionPending()) {
-      const Napi::Error error = env.GetAndClearPendingException();
-      throw Failure{Code::OutOfMemory, "download: " + error.Message()};
-    }
     // The waiter writes to it.
     promise->result = Napi::Persistent(array.As<Napi::Object>());
     const Waiter::Done done = settle(env, promise, [promise](Napi::Env) -> Napi::Value { return promise->result.Value(); });
@@ -343,7 +359,6 @@ Napi::Value DeviceObject::download_sync(Info info) {
   return call(info, "downloadSync", [&](const Arguments& arguments, Device& device) -> Napi::Value {
     const uint64_t address = arguments.whole(0, "address");
     Napi::Uint8Array array = Napi::Uint8Array::New(info.Env(), arguments.whole(1, "bytes"));
-    if (info.Env().IsExceptionPending()) throw Pending{};
     device.download_sync(address, array.Data(), array.ByteLength());
     return array;
   });

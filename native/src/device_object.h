@@ -33,6 +33,12 @@ class DeviceObject : public Napi::ObjectWrap<DeviceObject> {
 
   using Info = const Napi::CallbackInfo&;
 
+  template <Napi::Value (DeviceObject::*method)(Info)>
+  static Napi::Value bound(Info info);
+  template <Napi::Value (DeviceObject::*method)(Info)>
+  void add(Napi::Object methods, const char* name);
+  void add_methods(Napi::Object self);
+
   // Runs `run(arguments, device)` with the device's context current.
   template <class F>
   Napi::Value call(Info info, const char* name, F run);

@@ -44,7 +44,13 @@ void Environment::drain(Napi::Env env) {
     std::lock_guard<std::mutex> lock(mutex_);
     calls.swap(calls_);
   }
-  for (const Call& call : calls) call(env);
+  for (const Call& call : calls) {
+    try {
+      call(env);
+    } catch (const Napi::Error&) {
+      // The environment is ending; nobody waits any more.
+    }
+  }
 }
 
 void Environment::call_js(napi_env env, napi_value, void* context, void*) {

@@ -1,5 +1,5 @@
 // Errors inside the addon: a Failure is thrown by whatever fails and becomes the JavaScript error of gpu/cuda/addon.ts where JavaScript
-// called (js.h). Node-API itself is used without C++ exceptions.
+// called (js.h).
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Between C++ and JavaScript: arguments in, values and errors out. Node-API is used without C++ exceptions; ours end here.
+// Between C++ and JavaScript: arguments in, values and errors out. No C++ exception leaves the addon.
 #pragma once
 
 #include <napi.h>
@@ -13,20 +13,18 @@
 
 namespace kindling {
 
-// A JavaScript exception is pending: thrown through our own functions up to `guarded`.
-struct Pending {};
-
 Napi::Error to_error(Napi::Env env, const Failure& failure);
 
-// What every function that JavaScript calls runs in.
+// What every function that JavaScript calls runs in. Napi::Error is an exception of JavaScript's, or says that the environment is ending: then
+// nothing can be thrown there, and nobody would hear of it.
 template <class F>
 auto guarded(Napi::Env env, F run) -> decltype(run()) {
   try {
     return run();
   } catch (const Failure& failure) {
     to_error(env, failure).ThrowAsJavaScriptException();
-  } catch (const Pending&) {
-    // It goes on by itself.
+  } catch (const Napi::Error& error) {
+    error.ThrowAsJavaScriptException();
   } catch (const std::exception& error) {
     Napi::Error::New(env, error.what()).ThrowAsJavaScriptException();
   }

@@ -187,7 +187,9 @@ describe.skipIf(unavailable !== null)("the addon", () => {
       for (const index of [-1, 0.5, "0"]) expect(failure(() => addon.open(index as number)).code).toBe("INVALID");
       const Class = device.constructor as new () => NativeDevice;
       expect(failure(() => new Class()).code).toBe("INVALID");
-      expect(failure(() => device.idle.call({} as NativeDevice))).toBeInstanceOf(Error);
+      // Its functions know it without `this`.
+      const { idle } = device;
+      expect(idle()).toBe(true);
     });
 
     it("has the driver's memory", () => {
