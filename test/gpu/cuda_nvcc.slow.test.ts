@@ -4,11 +4,13 @@
  */
 
 import { execFile, execFileSync } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { CUDA_PRELUDE } from "../../gpu/lower/cuda.ts";
+import { CUDA_PRELUDE, toCuda } from "../../gpu/lower/cuda.ts";
+import { KernelBuilder } from "../../gpu/builder.ts";
+import type { Elem } from "../../gpu/ir.ts";
 import type { Architecture } from "./cuda_recording.ts";
 import type * as harness from "./harness.ts";
 
@@ -53,32 +55,40 @@ describe.runIf(version !== null)("nvcc", () => {
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  /** nvcc's exit code and what it said of a text. */
-  async function compile(name: string, architecture: Architecture, text: string): Promise<string> {
+  async function nvcc(name: string, text: string, ...flags: readonly string[]): Promise<string> {
     const source = join(folder, `${name}.cu`);
     await writeFile(source, text);
     // Kernels may leave variables unused; everything else is our mistake.
     const strict = ["-Werror", "all-warnings", "-diag-suppress", "177,550"];
-    const flags = [
-      `-arch=${architecture}`,
-      ...strict,
-      ...FLAGS[architecture],
-      "-cubin",
-      "-o",
-      join(folder, `${name}.cubin`),
-      source,
-    ];
     return new Promise((resolve) => {
-      execFile("nvcc", flags, { maxBuffer: 1 << 28 }, (error, stdout, stderr) =>
+      execFile("nvcc", [...strict, ...flags, source], { maxBuffer: 1 << 28 }, (error, stdout, stderr) =>
         resolve(error === null ? "" : `${error.message}\n${stdout}${stderr}`.slice(0, 4000)),
       );
     });
   }
+  /** What nvcc said of a text; nothing where it is content. */
+  const compile = (name: string, architecture: Architecture, text: string): Promise<string> =>
+    nvcc(name, text, `-arch=${architecture}`, ...FLAGS[architecture], "-cubin", "-o", join(folder, `${name}.cubin`));
 
   it("says what is wrong with a text", async () => {
     expect(
       await compile("wrong", "sm_90", `${CUDA_PRELUDE}\nextern "C" __global__ void k(float* x) { x[0] = kd_nothing(1); }`),
     ).toMatch(/identifier "kd_nothing" is undefined/);
+  });
+  it("moves vectors at once, and reads what nobody writes through the read-only cache", async () => {
+    const elems = ["i8", "u8", "i16", "i32", "u32", "f16", "bf16", "f32"] as const satisfies readonly Elem[];
+    const texts = elems.map((elem) => {
+      const k = new KernelBuilder(`twice_${elem}`, 32);
+      const v = k.input("x", elem, 4).load(k.thread);
+      k.output("y", elem, 4).store(k.thread, v.add(v));
+      return toCuda(k.build()).text;
+    });
+    const ptx = join(folder, "vectors.ptx");
+    expect(await nvcc("vectors", [CUDA_PRELUDE, ...texts].join("\n"), "-arch=sm_90", "-ptx", "-o", ptx)).toBe("");
+    const lines = (await readFile(ptx, "utf8")).split("\n");
+    const accesses = lines.flatMap((line) => /\b(ld|st)\.global[.\w]*/.exec(line)?.[0] ?? []);
+    for (const access of accesses) expect(access).toMatch(/^(ld\.global\.nc\.v4|st\.global\.v4)\./);
+    expect(accesses).toHaveLength(texts.length * 2);
   });
   it("compiles all kernels", { timeout: 1_200_000 }, async () => {
     const units = recorders.map(({ name, backend }) => {
