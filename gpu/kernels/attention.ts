@@ -13,6 +13,7 @@ import { ceilDiv, isNarrow } from "../plan.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { runBackward } from "./attention_backward.ts";
 import { matrixForward } from "./attention_matrix.ts";
+import { matrixBackward } from "./attention_matrix_backward.ts";
 import { planMatrixAttention } from "./attention_matrix_tiles.ts";
 import { type ForwardViews, productsBackward, productsFit, productsForward } from "./attention_products.ts";
 import {
@@ -54,7 +55,9 @@ export const lowerAttention: GpuLowering<"attention"> = (spec, context) => {
     const [gq, gk, gv] = outputs as [View, View, View];
     if (q.shape[0] === 0) return;
     const views = { gout, q, k, v, mask, out, lse, gq, gk, gv };
-    if (narrow && productsFit(context.caps, q, k)) productsBackward(context, spec, views, params);
+    const plan = planMatrixAttention(context.caps, spec, views, params);
+    if (plan !== null) matrixBackward(context, spec, plan, views, params);
+    else if (narrow && productsFit(context.caps, q, k)) productsBackward(context, spec, views, params);
     else runBackward(context, spec, views, params);
   };
 };

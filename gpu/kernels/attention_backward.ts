@@ -28,6 +28,7 @@ import {
   weightOf,
 } from "./attention_tiles.ts";
 import { greatest } from "./common.ts";
+import { LOG2E } from "./row_math.ts";
 
 export interface BackwardViews {
   readonly gout: View;
@@ -42,14 +43,22 @@ export interface BackwardViews {
   readonly gv: View;
 }
 
-/** Per query lse and delta = sum(gout * out): [2, B * L], as registers are. */
-export function rowStatistics(context: GpuContext, spec: AttentionSpec, { gout, out, lse, v }: BackwardViews): Temporary {
+/**
+ * Per query lse and delta = sum(gout * out): [2, B * L], as registers are.
+ * @param base2 Whether lse is to be the logarithm for base 2, and Infinity where no key counts.
+ */
+export function rowStatistics(
+  context: GpuContext,
+  spec: AttentionSpec,
+  { gout, out, lse, v }: BackwardViews,
+  base2 = false,
+): Temporary {
   const [batch, queries] = lse.shape as [number, number];
   const { elem, value } = context.layout(spec.dtype);
   const lanes = isNarrow(context.caps) ? 1 : 8;
   const threads = isNarrow(context.caps) ? 32 : 64;
   const statistics = context.temporary(2 * batch * queries, value as Elem);
-  const program = context.program(`attention_statistics/${spec.dtype}/${lse.dtype}/${lanes}`, () => {
+  const program = context.program(`attention_statistics/${spec.dtype}/${lse.dtype}/${lanes}/${base2}`, () => {
     const k = new KernelBuilder("attention_statistics", threads);
     const [g, o] = [k.input("gout", elem), k.input("out", elem)];
     const lses = k.input("lse", context.layout(lse.dtype).elem);
@@ -67,7 +76,8 @@ export function rowStatistics(context: GpuContext, spec: AttentionSpec, { gout, 
     const sum = k.var(k.const(0, value));
     k.for(lane, width, lanes, (e) => sum.set(sum.get().add(g.load(gs.add(e)).mul(o.load(os.add(e))))));
     const store = (total: V): void => {
-      result.store(line, lses.load(k.param("lse_offset", "u32").add(line)));
+      const sumExp = lses.load(k.param("lse_offset", "u32").add(line));
+      result.store(line, base2 ? sumExp.eq(-Infinity).select(k.const(Infinity, value), sumExp.mul(LOG2E)) : sumExp);
       result.store(count.add(line), total);
     };
     if (lanes === 1) k.if(wanted.lt(count), () => store(sum.get()));

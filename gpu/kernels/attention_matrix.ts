@@ -11,7 +11,6 @@ import {
   asFragments,
   eachSum,
   LineTile,
-  LOG2E,
   type MatrixPlan,
   newSums,
   ownFragments,
@@ -25,7 +24,7 @@ import {
 import type { ForwardViews } from "./attention_products.ts";
 import { Lines, linesParams, Mask, maskParams } from "./attention_tiles.ts";
 import { FORMATS, MMA_ROWS } from "./matrix_tiles.ts";
-import { logOf } from "./row_math.ts";
+import { LOG2E, logOf } from "./row_math.ts";
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
@@ -82,7 +81,7 @@ export function matrixForward(
     k.commitCopies();
     k.waitCopies(0);
     k.barrier();
-    const queryAt = ownFragments(plan, queryTile, warpRow);
+    const queryAt = ownFragments(plan, [queryTile], warpRow)[0]!;
     const keyAt = keyTile.tile.reader("b", "steps", k.u32(0));
     const valueAt = valueTile.tile.reader("b", "lines", k.u32(0), true);
 

@@ -9,14 +9,14 @@ import { type BufferVar, type KernelBuilder, type Num, type SharedVar, type V, t
 import type { GpuCaps } from "../context.ts";
 import type { MatrixFormat } from "../ir.ts";
 import type { Lines, Mask } from "./attention_tiles.ts";
+import { LOG2E } from "./row_math.ts";
 import { FORMATS, matrixFormat, MatrixTile, MMA_COLUMNS, MMA_ROWS, UNIT } from "./matrix_tiles.ts";
 
 export const WARPS = 4;
 export const THREADS = WARPS * 32;
-export const LOG2E = 1.4426950408889634;
 const STAGES = 2;
 const MOST_WIDTH = 128;
-/** Registers that may hold the fragments of one operand. */
+/** Registers that may hold fragments. */
 const HELD = 32;
 
 export interface MatrixPlan {
@@ -28,15 +28,17 @@ export interface MatrixPlan {
 }
 export const ownRows = ({ blocks }: MatrixPlan): number => WARPS * blocks * MMA_ROWS;
 
-/** Units of a line in workgroup memory, and instructions along it. */
 interface Widths {
+  /** Units of a line in workgroup memory, and those of them that are read: whole pairs of columns. */
   readonly units: number;
+  readonly used: number;
+  /** Instructions along a line. */
   readonly steps: number;
 }
-export function widthsOf(format: MatrixFormat, width: number): Widths {
+function widthsOf(format: MatrixFormat, width: number): Widths {
   const { perUnit, steps } = FORMATS[format];
-  const count = Math.ceil(width / steps);
-  return { units: 2 ** Math.ceil(Math.log2((count * steps) / perUnit)), steps: count };
+  const used = (Math.ceil(width / MMA_ROWS) * MMA_ROWS) / perUnit;
+  return { units: 2 ** Math.ceil(Math.log2(used)), used, steps: Math.ceil(width / steps) };
 }
 
 /** Bytes of the tiles of two operands: the rows that are owned, and the columns. */
@@ -49,7 +51,7 @@ function storage({ format, columns, ...rest }: MatrixPlan, widths: readonly numb
 /** The plan for a spec, or null: other kernels have it. */
 export function planMatrixAttention(
   caps: GpuCaps,
-  { mode, dtype }: AttentionSpec,
+  { mode, dtype, mask }: AttentionSpec,
   { q, k, v }: { q: View; k: View; v: View },
   { scale, tf32 }: AttentionParams,
 ): MatrixPlan | null {
@@ -59,7 +61,7 @@ export function planMatrixAttention(
   if (format === null || !(scale > 0) || Math.min(...widths) < 1 || Math.max(...widths) > MOST_WIDTH) return null;
   if (q.shape[1]! === 0 || k.shape[1]! === 0) return null;
   const forward = mode === "forward";
-  const narrow = Math.max(...widths) <= (format === "tf32" ? 32 : 64);
+  const narrow = Math.max(...widths) <= (format === "tf32" || (forward && mask) ? 32 : 64);
   const candidates: MatrixPlan[] = [
     { format, blocks: 1, columns: 64 },
     { format, blocks: 1, columns: 32 },
@@ -91,6 +93,7 @@ export class LineTile {
   readonly #bytes: 0 | 4 | 8 | 16;
   readonly #perUnit: number;
   readonly #width: number;
+  readonly #whole: boolean;
   readonly #tasks: readonly { readonly row: V; readonly element: V; readonly place: V; readonly exists: V | null }[];
 
   /** @param width Elements of a line: what a program is built for. */
@@ -100,7 +103,7 @@ export class LineTile {
     name: string,
     { lines, bytes, width, rows, stages }: { lines: Lines; bytes: 0 | 4 | 8 | 16; width: number; rows: number; stages: number },
   ) {
-    const { units, steps } = widthsOf(format, width);
+    const { units, used, steps } = widthsOf(format, width);
     this.#k = k;
     this.#lines = lines;
     this.#bytes = bytes;
@@ -110,7 +113,7 @@ export class LineTile {
     this.size = rows * units;
     this.shared = k.shared(name, "u32", this.size * stages, 4);
     this.tile = new MatrixTile(k, this.shared, { format, units });
-    const used = steps * 2;
+    this.#whole = width === used * this.#perUnit;
     const count = rows * used;
     this.#tasks = range(Math.ceil(count / THREADS)).map((round) => {
       const unit = k.thread.add(round * THREADS);
@@ -148,13 +151,12 @@ export class LineTile {
     const { buffer, count } = this.#lines;
     const k = this.#k;
     const n = (bytes / UNIT) * this.#perUnit;
-    const exact = this.#width % n === 0 && this.#width === this.steps * 2 * this.#perUnit;
     const exists = line.lt(count);
     const at = this.#lines.at(line).add(element);
     const word = base.add(place).mul(4);
     range(this.#perUnit / n).forEach((part) => {
       const from = element.add(part * n);
-      const there = exact ? k.u32(n) : from.lt(this.#width).select(k.u32(this.#width).sub(from).min(n), k.u32(0));
+      const there = this.#whole ? k.u32(n) : from.lt(this.#width).select(k.u32(this.#width).sub(from).min(n), k.u32(0));
       this.shared.copyFrom(buffer, word.add((part * bytes) / 4), at.add(part * n), bytes, exists.select(there, k.u32(0)));
     });
   }
@@ -177,12 +179,15 @@ export class LineTile {
 /** Fragments of operand a: block and step to a value. */
 export type Fragments = (block: number, step: number) => V;
 
-/** The fragments of rows that a warp owns: from registers where there is room, else read each time. */
-export function ownFragments(plan: MatrixPlan, { tile, steps }: LineTile, firstRow: V): Fragments {
-  const read = tile.reader("a", "steps", firstRow);
-  if (plan.blocks * steps * 4 > HELD) return (block, step) => read(0, block, step);
-  const all = range(plan.blocks).map((block) => range(steps).map((step) => read(0, block, step)));
-  return (block, step) => all[block]![step]!;
+/** The fragments of rows of these tiles that a warp owns: from registers where there is room for all, else read each time. */
+export function ownFragments(plan: MatrixPlan, tiles: readonly LineTile[], firstRow: V): Fragments[] {
+  const held = tiles.reduce((n, { steps }) => n + plan.blocks * steps * 4, 0) <= HELD;
+  return tiles.map(({ tile, steps }) => {
+    const read = tile.reader("a", "steps", firstRow);
+    if (!held) return (block, step) => read(0, block, step);
+    const all = range(plan.blocks).map((block) => range(steps).map((step) => read(0, block, step)));
+    return (block, step) => all[block]![step]!;
+  });
 }
 
 /** Sums of blocks x columns, a vector of four for each 16 x 8. */

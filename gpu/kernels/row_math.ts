@@ -4,7 +4,7 @@ import type { V } from "../builder.ts";
 import { INF_BITS, isFinite } from "../scalar/basics.ts";
 import { emitOp } from "../scalar/table.ts";
 
-const LOG2E = 1.44269504;
+export const LOG2E = 1.4426950408889634;
 const MINUS_INF_BITS = 0xff800000;
 
 /** e^x for x <= 0 up to rounding; anything else that is finite gives something finite, Inf and NaN do not. -Inf gives 0. */
