@@ -159,6 +159,7 @@ export function gpt2Workloads(smoke: boolean): Workload[] {
       items: { unit: "tokens", count: batch * config.context },
       ours: ["eager", "scope", "graph"],
       peers: ["eager", "compile"],
+      heavy: true,
       tolerance: precision === "bfloat16" ? 1e-2 : 1e-3,
       prepare: (variant, device) => prepare(settings, weights, variant, device),
       describe: (device) => describe(settings, weights, device),

@@ -145,7 +145,7 @@ export async function measureWorkload(workload: Workload, peer: Peer | null, clo
       const runner = await prepare();
       runners.push(runner);
       entries.push(runner.entry);
-      await runner.settle();
+      if (workload.heavy) await runner.settle();
     } catch (error) {
       entries.push({ who, variant, error: messageOf(error) });
       clock.revive();
@@ -168,7 +168,7 @@ export async function measureWorkload(workload: Workload, peer: Peer | null, clo
       try {
         const sample = await runner.sample();
         if (round >= 0) samples.get(runner)!.push(sample);
-        await runner.settle();
+        if (workload.heavy) await runner.settle();
       } catch (error) {
         runner.entry.error = messageOf(error);
         clock.revive();

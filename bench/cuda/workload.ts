@@ -46,6 +46,8 @@ export interface Workload {
   /** How far results, or losses, may be from PyTorch's: in units of their own size. */
   readonly tolerance: number;
   readonly prepare: (variant: string, device: string) => Prepared | Promise<Prepared>;
+  /** Takes so much memory that whoever has had its turn gives back what it can. */
+  readonly heavy?: boolean;
   /** Once, after the timing: what is told about it besides. */
   readonly describe?: (device: string) => Promise<Record<string, unknown>>;
 }

@@ -45,7 +45,7 @@ export const PARTS = [
   {
     name: "examples",
     what: "trains the digits network and the char-GPT",
-    seconds: 120,
+    seconds: 90,
     // A stand-in for a GPU would take hours.
     steps: ({ device, smoke, scratch, app }) => {
       const on = ["--device", smoke ? "cpu" : device];
@@ -72,23 +72,23 @@ export const PARTS = [
   {
     name: "bench",
     what: "kernels and small training steps beside PyTorch",
-    seconds: 420,
+    seconds: 460,
     steps: (options) => [
       bench("matmul", ["matmul"], options, 160),
-      bench("memory", ["rowwise", "elementwise", "optimizer"], options, 160),
+      bench("memory", ["rowwise", "elementwise", "optimizer"], options, 190),
       bench("attention", ["attention", "digits"], options, 120),
     ],
   },
   {
     name: "gpt2",
     what: "GPT-2 124M training steps beside PyTorch, eager and compiled",
-    seconds: 420,
-    steps: (options) => [bench("gpt2", ["gpt2"], options, 420)],
+    seconds: 400,
+    steps: (options) => [bench("gpt2", ["gpt2"], options, 400)],
   },
   {
     name: "sanitizer",
     what: "compute-sanitizer over the grid: memcheck and racecheck",
-    seconds: 180,
+    seconds: 160,
     steps: ({ device, smoke }) => ["memcheck", "racecheck"].map((tool) => sanitizer(tool, device, smoke)),
   },
 ];
@@ -110,7 +110,7 @@ function bench(name, suites, { device, smoke, peers }, seconds) {
 function sanitizer(tool, device, smoke) {
   const share = smoke ? 80 : tool === "racecheck" ? 4 : 2;
   const step = program(tool, "grid", ["--device", device, "--share", String(share)], {
-    seconds: 90,
+    seconds: 80,
     // Every tensor an allocation of its own: what is written beyond one is seen.
     env: tool === "memcheck" ? { KINDLING_CUDA_ALLOCATOR: "exact" } : {},
     find: /ERROR SUMMARY: (?<errors>\d+) error|RACECHECK SUMMARY: (?<hazards>\d+) hazard/,
