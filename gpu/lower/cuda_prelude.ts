@@ -149,7 +149,8 @@ template <class T> KD T kd_select(bool c, T a, T b) { return c ? a : b; }
 
 KD_LANES_2(kd_add, A) KD_LANES_2(kd_sub, A) KD_LANES_2(kd_mul, A) KD_LANES_2(kd_div, A) KD_LANES_2(kd_rem, A) KD_LANES_2(kd_min, A) KD_LANES_2(kd_max, A)
 KD_LANES_1(kd_neg) KD_LANES_1(kd_abs) KD_LANES_1(kd_sqrt) KD_LANES_1(kd_rsqrt) KD_LANES_1(kd_floor) KD_LANES_1(kd_ceil)
-KD_LANES_1(kd_trunc) KD_LANES_1(kd_round) KD_LANES_1(kd_exp2_fast) KD_LANES_1(kd_log2_fast) KD_LANES_1(kd_is_nan)
+KD_LANES_1(kd_trunc) KD_LANES_1(kd_round) KD_LANES_1(kd_exp2_fast) KD_LANES_1(kd_log2_fast) KD_LANES_1(kd_round_tf32)
+KD_LANES_1(kd_is_nan)
 KD_LANES_2(kd_and, A) KD_LANES_2(kd_or, A) KD_LANES_2(kd_xor, A) KD_LANES_1(kd_not) KD_LANES_2(kd_shl, unsigned) KD_LANES_2(kd_shr, unsigned)
 KD_LANES_1(kd_clz) KD_LANES_1(kd_popc)
 KD_LANES_2(kd_eq, A) KD_LANES_2(kd_ne, A) KD_LANES_2(kd_lt, A) KD_LANES_2(kd_le, A) KD_LANES_2(kd_gt, A) KD_LANES_2(kd_ge, A)
