@@ -91,12 +91,14 @@ export async function buildAddon({ compiler, output, objectOf, warningsAreErrors
   const flags = warningsAreErrors ? [...compileFlags, "-Werror"] : compileFlags;
   // Those that include Node-API take the longest.
   const names = sources().sort((a, b) => Number(/object|addon/.test(b)) - Number(/object|addon/.test(a)));
-  const queue = names.filter((name) => !existsSync(objectOf(name)));
+  // Asked once: a source that is edited meanwhile has another object.
+  const objects = new Map(names.map((name) => [name, objectOf(name)]));
+  const queue = names.filter((name) => !existsSync(objects.get(name)));
   const compiled = queue.length;
   const failures = [];
   const work = async () => {
     for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
-      const object = objectOf(name);
+      const object = objects.get(name);
       mkdirSync(dirname(object), { recursive: true });
       const temporary = `${object}.${process.pid}.tmp`;
       const args = [...flags, ...includes, "-c", join(sourceFolder, name), "-o", temporary];
@@ -110,7 +112,7 @@ export async function buildAddon({ compiler, output, objectOf, warningsAreErrors
 
   mkdirSync(dirname(output), { recursive: true });
   const temporary = `${output}.${process.pid}.tmp`;
-  const link = (extra) => run(compiler.command, [...linkFlags, ...extra, ...names.map(objectOf), ...linkLast, "-o", temporary]);
+  const link = (extra) => run(compiler.command, [...linkFlags, ...extra, ...objects.values(), ...linkLast, "-o", temporary]);
   let linked = await link(staticFlags);
   // Some systems have no static C++ library.
   if (linked.code !== 0) linked = await link([]);

@@ -226,6 +226,7 @@ Block* Allocator::divide(Block* block, uint64_t bytes) {
 
 // A new segment, free as a whole; null where the driver has no room for it, or the limit does not allow it.
 Segment* Allocator::grow(uint64_t bytes, bool small) {
+  options_.enter();
   if (options_.limit && stats_.reserved + bytes > *options_.limit) return nullptr;
   CUdeviceptr address = 0;
   stats_.slabs++;

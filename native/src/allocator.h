@@ -55,7 +55,9 @@ class Allocator {
     bool exact = false;
     // Frees what is dead.
     std::function<void()> reclaim;
-    // Returns when nothing that was freed is in use any more.
+    // Called before the driver is: makes the context current.
+    std::function<void()> enter;
+    // The same, and returns when nothing that was freed is in use any more.
     std::function<void()> synchronize;
     // Throws what the driver reported.
     std::function<void(CUresult, const char*)> check;

@@ -53,6 +53,7 @@ void Device::open() {
   memory.limit = options_.memory_limit;
   memory.exact = options_.exact_allocations;
   memory.reclaim = options_.reclaim;
+  memory.enter = [this] { make_current(); };
   memory.synchronize = [this] { settle(); };
   memory.check = [this](CUresult result, const char* op) { check(result, op); };
   memory_ = std::make_unique<Allocator>(*driver_, std::move(memory));
@@ -60,11 +61,14 @@ void Device::open() {
   waiter_ = std::make_unique<Waiter>(*driver_, context_);
 }
 
+void Device::require_usable() const {
+  if (__builtin_expect(!closed_ && !lost_, 1)) return;
+  if (closed_) invalid("the device cuda:%d was closed", info_.index);
+  throw *lost_;
+}
+
 void Device::enter() {
-  if (__builtin_expect(!usable(), 0)) {
-    if (closed_) invalid("the device cuda:%d was closed", info_.index);
-    throw *lost_;
-  }
+  require_usable();
   make_current();
 }
 
@@ -99,6 +103,7 @@ void Device::require_no_capture(const char* what) const {
 }
 
 void Device::settle() {
+  make_current();
   if (capture_) check(driver_->event_synchronize(capture_start_->handle), "cuEventSynchronize");
   else check(driver_->stream_synchronize(stream_), "cuStreamSynchronize");
 }

@@ -47,7 +47,9 @@ class Device {
   const SearchPath& search_path() const { return path_; }
   const Counts& counts() const { return counts_; }
 
-  // At the start of everything that JavaScript asks for: throws where the device is lost or closed, and makes its context current.
+  // Throws where the device is lost or closed. At the start of everything that JavaScript asks for.
+  void require_usable() const;
+  // The same, and makes its context current.
   void enter();
   // Throws what the driver reports; an error after which nothing works makes the device lost (as whoever catches one must see to).
   void check(CUresult result, const char* op) {
@@ -58,7 +60,6 @@ class Device {
   [[noreturn]] void fail_library(const std::string& message, int status, const char* op);
   // From now on every call throws this.
   void lose(const Failure& failure);
-  bool usable() const { return !closed_ && !lost_; }
 
   // Memory.
   CUdeviceptr allocate(uint64_t bytes);
@@ -114,7 +115,7 @@ class Device {
 
   void open();
   void make_current() const;
-  // Waits until nothing that was freed is in use.
+  // Waits until nothing that was freed is in use. The context is current then.
   void settle();
   void require_no_capture(const char* what) const;
   void run_command(const uint32_t* words, size_t length);

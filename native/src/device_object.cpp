@@ -168,10 +168,15 @@ Device& DeviceObject::entered() {
   return *device_;
 }
 
+Device& DeviceObject::usable() {
+  if (!device_) invalid("this is no NativeDevice");
+  device_->require_usable();
+  return *device_;
+}
+
 // Whoever found out that the device is lost, nobody uses it from now on.
 template <class F>
-auto DeviceObject::watching(F run) -> decltype(run(*device_)) {
-  Device& device = entered();
+auto DeviceObject::watching(Device& device, F run) -> decltype(run(device)) {
   try {
     return run(device);
   } catch (const Failure& failure) {
@@ -184,7 +189,7 @@ template <class F>
 Napi::Value DeviceObject::call(Info info, const char* name, F run) {
   const Napi::Env env = info.Env();
   return guarded(env, [&]() -> Napi::Value {
-    return watching([&](Device& device) -> Napi::Value {
+    return watching(entered(), [&](Device& device) -> Napi::Value {
       const Arguments arguments(info, name);
       if constexpr (std::is_void_v<decltype(run(arguments, device))>) {
         run(arguments, device);
@@ -203,7 +208,7 @@ Napi::Value DeviceObject::promise(Info info, const char* name, F run) {
   promise->object = Napi::Persistent(Value());
   const Napi::Promise result = promise->promise();
   try {
-    watching([&](Device& device) { run(Arguments(info, name), device, promise); });
+    watching(entered(), [&](Device& device) { run(Arguments(info, name), device, promise); });
   } catch (const Failure& failure) {
     promise->deferred().Reject(to_error(env, failure).Value());
     promise->settled(env);
@@ -235,14 +240,22 @@ Waiter::Done DeviceObject::settle(Napi::Env env, Environment::Promise* promise, 
   };
 }
 
+// These two seldom get as far as the driver; the allocator sees to the context.
 Napi::Value DeviceObject::allocate(Info info) {
-  return call(info, "allocate", [&](const Arguments& arguments, Device& device) {
-    return number(info.Env(), double(device.allocate(arguments.whole(0, "bytes"))));
+  return guarded(info.Env(), [&] {
+    return watching(usable(), [&](Device& device) {
+      return number(info.Env(), double(device.allocate(Arguments(info, "allocate").whole(0, "bytes"))));
+    });
   });
 }
 
 Napi::Value DeviceObject::free(Info info) {
-  return call(info, "free", [](const Arguments& arguments, Device& device) { device.free(arguments.whole(0, "address")); });
+  return guarded(info.Env(), [&] {
+    return watching(usable(), [&](Device& device) {
+      device.free(Arguments(info, "free").whole(0, "address"));
+      return info.Env().Undefined();
+    });
+  });
 }
 
 Napi::Value DeviceObject::empty_cache(Info info) {

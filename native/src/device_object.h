@@ -48,9 +48,11 @@ class DeviceObject : public Napi::ObjectWrap<DeviceObject> {
   // Settles a promise when the device's waiter calls: with `value(env)`, or the error.
   template <class F>
   Waiter::Done settle(Napi::Env env, Environment::Promise* promise, F value);
+  // The device where it can be used; `entered` with its context current.
+  Device& usable();
   Device& entered();
   template <class F>
-  auto watching(F run) -> decltype(run(*device_));
+  auto watching(Device& device, F run) -> decltype(run(device));
 
   Napi::Value allocate(Info info);
   Napi::Value free(Info info);

@@ -290,6 +290,21 @@ describe.skipIf(unavailable !== null)("the addon's allocator", () => {
     expect(objects().allocations).toBe(0);
   });
 
+  it("allocates on the right device whatever was used before", () => {
+    open();
+    // The context of a device that is closed is nobody's any more.
+    const other = addon.open(0);
+    other.upload(other.allocate(4), bytesOf([1]));
+    other.close();
+    const address = device.allocate(3 * MIB);
+    device.free(address);
+    const third = addon.open(0);
+    third.synchronizeSync();
+    third.close();
+    device.emptyCache();
+    expect(reserved()).toBe(0);
+  });
+
   it("keeps a reused block's writes in order", async () => {
     open();
     const a = device.allocate(400);
