@@ -5,7 +5,7 @@
 
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { basename, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { StepError, at, filesUnder, hashFiles, hashOf, isFresh, run, say, shown, stamp, writeWhole } from "./project.mjs";
 
 const sources = at("test/cuda/stand_in");
@@ -77,7 +77,7 @@ export async function buildStandIns() {
   const fused =
     process.arch === "x64" && ["avx2", "fma"].every((word) => readFileSync("/proc/cpuinfo", "utf8").includes(` ${word} `));
   const machine = fused ? ["-march=x86-64-v3"] : [];
-  const all = filesUnder(sources, (path) => /\.(cpp|h)$/.test(path));
+  const all = filesUnder(sources, (path) => /\.(cpp|h)$/.test(path) && dirname(path) === sources);
   const hash = hashOf(hashFiles([...all, at("scripts/lib/stand_in.mjs")]), cxx, version, machine);
   const include = join(folder, "include");
   const outputs = [

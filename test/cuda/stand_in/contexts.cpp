@@ -310,7 +310,8 @@ DRIVER(cuDevicePrimaryCtxRelease_v2, CUdevice device) {
   std::lock_guard guard(contexts().lock);
   auto& primary = contexts().primary[device];
   if (primary.references == 0) return CUDA_ERROR_INVALID_CONTEXT;
-  if (--primary.references == 0) destroyContext(std::exchange(primary.context, nullptr));
+  // A reset may have destroyed it already.
+  if (--primary.references == 0 && primary.context != nullptr) destroyContext(std::exchange(primary.context, nullptr));
   return CUDA_SUCCESS;
 }
 DRIVER(cuDevicePrimaryCtxReset_v2, CUdevice device) {
