@@ -55,8 +55,8 @@ const linkFlags = [
   `-Wl,--version-script=${join(here, "exports.map")}`,
 ];
 const linkLast = ["-ldl"];
-/** So that the binary does not depend on the version of the C++ library. */
-const staticFlags = ["-static-libstdc++", "-static-libgcc"];
+/** So that the binary does not depend on the version of the C++ library. (Node itself brings libgcc_s; ours would ask for a newer glibc.) */
+const staticFlags = ["-static-libstdc++", "-shared-libgcc"];
 
 /** What objects depend on besides their text. */
 export const flagsId = compileFlags.join(" ");
