@@ -1,50 +1,19 @@
 /** What the IR says of matrix units and asynchronous copies, as the interpreter does it. */
 
 import { describe, expect, it } from "vitest";
-import { KernelBuilder, type V } from "../../gpu/builder.ts";
+import { KernelBuilder } from "../../gpu/builder.ts";
 import type { MatrixFormat, Program } from "../../gpu/ir.ts";
 import { interpret, type InterpretOptions, type Memory, type Order } from "../../gpu/lower/interpret.ts";
 import { BF16_VALUES, F16_VALUES, toBF16, toF16 } from "../../gpu/lower/interpret_memory.ts";
 import { toWgsl } from "../../gpu/lower/wgsl.ts";
 import { uniform } from "./harness.ts";
+import { copying, matrices, oneProduct, partial } from "./matrix_programs.ts";
 
 const ORDERS: readonly Order[] = ["forward", "reverse", 1];
 const FORMATS: readonly MatrixFormat[] = ["f16", "bf16", "tf32"];
 
 function run(program: Program, buffers: readonly Memory[], options: InterpretOptions = {}): void {
   interpret(program, { buffers, params: {}, groups: 1 }, options);
-}
-
-/** One product by a subgroup, straight from PTX's tables: every word of a fragment is read from where the manual says that it lies. */
-function oneProduct(format: MatrixFormat): Program {
-  const k = new KernelBuilder("product", 32);
-  const pairs = format !== "tf32";
-  const depth = pairs ? 16 : 8;
-  const [a, b, c] = [k.input("a", "f32"), k.input("b", "f32"), k.input("c", "f32")]; // [16][k], [k][8], [16][8]
-  const y = k.output("y", "f32");
-  const [g, t] = [k.thread.div(4), k.thread.rem(4)];
-  const word = (at: (kk: V) => V, load: (at: V) => V, first: V): V => {
-    if (format === "tf32") return k.op("round_tf32", load(at(first))).bitcast("u32");
-    return k.pack(format, load(at(first)), load(at(first.add(1))));
-  };
-  const step = pairs ? 2 : 1;
-  const [near, far] = [t.mul(step), t.mul(step).add(depth / 2)];
-  const ofA = (row: V, kk: V): V => word((x) => row.mul(depth).add(x), (x) => a.load(x), kk); // prettier-ignore
-  const ofB = (kk: V): V =>
-    word(
-      (x) => x.mul(8).add(g),
-      (x) => b.load(x),
-      kk,
-    );
-  const places = [0, 1, 2, 3].map((i) => g.add(8 * (i >> 1)).mul(8).add(t.mul(2)).add(i & 1)); // prettier-ignore
-  const sums = k.mma(
-    format,
-    k.vector([ofA(g, near), ofA(g.add(8), near), ofA(g, far), ofA(g.add(8), far)]),
-    k.vector([ofB(near), ofB(far)]),
-    k.vector(places.map((at) => c.load(at))),
-  );
-  places.forEach((at, i) => y.store(at, sums.lane(i)));
-  return k.build();
 }
 
 const rounded = (format: MatrixFormat, x: number): number => {
@@ -97,19 +66,11 @@ it("round_tf32 keeps NaN and infinities, rounds half away from zero", () => {
 describe("matrices from workgroup memory", () => {
   const source = Uint16Array.from({ length: 256 }, (_, i) => i);
   const words = new Uint32Array(source.buffer); // 32 rows of 4
-  function load(transposed: boolean): Uint32Array {
-    const k = new KernelBuilder("matrices", 32);
-    const [x, y] = [k.input("x", "u32", 4), k.output("y", "u32", 4)];
-    const rows = k.shared("rows", "u32", 64, 4);
-    // Rows lie apart, the later ones first.
-    const place = k.u32(62).sub(k.thread.mul(2));
-    rows.store(place, x.load(k.thread));
-    k.barrier();
-    y.store(k.thread, rows.loadMatrices(place.mul(4), transposed));
+  const load = (transposed: boolean): Uint32Array => {
     const result = new Uint32Array(128);
-    run(k.build(), [words, result], { order: 3, uninitialised: true });
+    run(matrices(transposed), [words, result], { order: 3, uninitialised: true });
     return result;
-  }
+  };
   const element = (matrix: number, row: number, column: number): number => (matrix * 8 + row) * 8 + column;
   it.each([false, true])("lanes have their words, transposed: %s", (transposed) => {
     const result = load(transposed);
@@ -125,24 +86,6 @@ describe("matrices from workgroup memory", () => {
   });
 });
 
-/** Threads copy a word each, and read their neighbour's. `sabotage` is what a careless author might do. */
-function copying(sabotage: "nothing" | "no wait" | "no barrier" | "no commit" | "early read" | "early write"): Program {
-  const k = new KernelBuilder("copying", 64);
-  const [x, y] = [k.input("x", "f32"), k.output("y", "f32")];
-  const tile = k.shared("tile", "f32", 64, 4);
-  const other = k.thread.add(1).rem(64);
-  tile.copyFrom(x, k.thread.mul(4), k.thread.mul(4), 16);
-  if (sabotage !== "no commit") k.commitCopies();
-  if (sabotage === "early read") {
-    k.barrier();
-    y.store(k.thread, tile.loadWord(k.thread.mul(4)));
-  }
-  if (sabotage === "early write") tile.store(k.thread, k.const(0, "f32", 4));
-  if (sabotage !== "no wait") k.waitCopies(0);
-  if (sabotage !== "no barrier") k.barrier();
-  y.store(k.thread, tile.loadWord(other.mul(4).add(k.thread.rem(4))));
-  return k.build();
-}
 const source = Float32Array.from({ length: 256 }, (_, i) => i);
 
 describe("asynchronous copies and their mutants", () => {
@@ -166,16 +109,6 @@ describe("asynchronous copies and their mutants", () => {
     expect(y.every(Number.isNaN)).toBe(true);
   });
 
-  function partial(elements: number, from: number, to: number, bytes: 4 | 8 | 16 = 16): Program {
-    const k = new KernelBuilder("partial", 1);
-    const [x, y] = [k.input("x", "i16"), k.output("y", "u32")];
-    const tile = k.shared("tile", "u32", 8);
-    tile.copyFrom(x, to, from, bytes, k.param("elements", "u32").min(elements));
-    k.commitCopies();
-    k.waitCopies(0);
-    for (let i = 0; i < 4; i++) y.store(i, tile.load(to - (to % 4) + i));
-    return k.build();
-  }
   const halves = Int16Array.from({ length: 16 }, (_, i) => i + 1);
   const attempt = (program: Program): number[] => {
     const y = new Uint32Array(4);
