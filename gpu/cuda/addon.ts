@@ -190,7 +190,7 @@ export interface NativeDevice {
   launchGraph(graph: number): void;
   destroyGraph(graph: number): void;
 
-  /** cuBLASLt and cuDNN, where they were found: see libraries.ts. Null: not there. */
+  /** cuBLASLt and cuDNN, where one of them was found: see libraries.ts. Null: neither is there. */
   readonly libraries: NativeLibraries | null;
 
   stats(): { readonly launches: number; readonly submits: number; readonly copies: number; readonly graphLaunches: number };
@@ -248,7 +248,9 @@ export interface ConvPlanOptions {
 }
 
 export interface NativeLibraries {
+  /** Whether cuBLASLt can be used. The first question starts it, which takes a while. */
   readonly hasMatmul: boolean;
+  /** The same of cuDNN. */
   readonly hasConv: boolean;
   /** Null where the library has no algorithm for it, or no further one. */
   matmulPlan(options: MatmulPlanOptions): { readonly plan: number; readonly workspace: number } | null;

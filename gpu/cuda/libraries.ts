@@ -32,8 +32,10 @@ export interface MatmulPlaces {
 
 /** What this folder's device gives the libraries: their calls in the order of its queue. */
 export interface LibraryQueue {
-  /** Null where neither library is there. The first call loads them, which takes a while. */
-  readonly libraries: NativeLibraries | null;
+  /** cuBLASLt, or null where it is not there. The first call starts it, which takes a while. */
+  readonly cublasLt: NativeLibraries | null;
+  /** The same of cuDNN. */
+  readonly cudnn: NativeLibraries | null;
   /** While a graph is captured nothing can be timed. */
   readonly capturing: boolean;
   matmul(plan: number, places: MatmulPlaces, alpha: number, beta: number): void;
@@ -212,8 +214,8 @@ function withMatmul(
     const k = inputs[0]!.shape[2]!;
     const work = batch * m * n * k;
     if (blasLibrary === "kindling" || work < (blasLibrary === "default" ? LEAST_WORK : 1)) return mine();
-    const { libraries } = queue;
-    if (libraries?.hasMatmul !== true) return mine();
+    const { cublasLt } = queue;
+    if (cublasLt === null) return mine();
     const tf32 = type === "f32" && params.tf32 === true;
     const problem = matmulProblem(inputs, outputs[0]!);
     if (problem === null) return mine();
@@ -225,7 +227,7 @@ function withMatmul(
     const way = (candidate: number): Way | null => {
       const { a: _a, b: _b, bias: _bias, ...sizes } = problem;
       const options = { ...sizes, type, tf32, bias: bias !== null, alignment, workspaceLimit: MATMUL_WORKSPACE, candidate };
-      const found = choices.plan(`matmul/${key}/${candidate}`, () => libraries.matmulPlan(options));
+      const found = choices.plan(`matmul/${key}/${candidate}`, () => cublasLt.matmulPlan(options));
       if (found === null) return null;
       const workspace = places.workspace(found.workspace);
       return {
@@ -262,8 +264,8 @@ function withConv(
     if (!cudnnEnabled) return mine();
     const problem = convProblem(spec.mode, inputs, outputs[0]!, params);
     if (problem.work < LEAST_WORK) return mine();
-    const { libraries } = queue;
-    if (libraries?.hasConv !== true) return mine();
+    const { cudnn } = queue;
+    if (cudnn === null) return mine();
     const tf32 = type === "f32" && params.tf32 === true;
     const [first, second] = [places.of(inputs[0]!), places.of(inputs[1]!)];
     const result = places.of(outputs[0]!);
@@ -273,7 +275,7 @@ function withConv(
     const way = (candidate: number): Way | null => {
       const { work: _work, ...sizes } = problem;
       const options = { ...sizes, type, tf32, workspaceLimit: CONV_WORKSPACE, candidate };
-      const found = choices.plan(`conv/${key}/${candidate}`, () => libraries.convPlan(options));
+      const found = choices.plan(`conv/${key}/${candidate}`, () => cudnn.convPlan(options));
       if (found === null) return null;
       const workspace = places.workspace(found.workspace);
       return { call: () => queue.conv(found.plan, first, second, result, workspace), finish };

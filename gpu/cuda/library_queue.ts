@@ -14,6 +14,8 @@ export class CudaLibraryQueue implements LibraryQueue {
   readonly #backend: CudaBackend;
   /** Where calls go while they are timed: handed over by themselves, so that one that fails harms nobody. */
   #apart: CommandBuffer | null = null;
+  #cublasLt: { readonly found: NativeLibraries | null } | null = null;
+  #cudnn: { readonly found: NativeLibraries | null } | null = null;
   #events: readonly [start: number, end: number] | null = null;
 
   constructor(native: NativeDevice, backend: CudaBackend) {
@@ -21,8 +23,15 @@ export class CudaLibraryQueue implements LibraryQueue {
     this.#backend = backend;
   }
 
-  get libraries(): NativeLibraries | null {
-    return guarded(() => this.#native.libraries);
+  get cublasLt(): NativeLibraries | null {
+    return (this.#cublasLt ??= { found: this.#find("hasMatmul") }).found;
+  }
+  get cudnn(): NativeLibraries | null {
+    return (this.#cudnn ??= { found: this.#find("hasConv") }).found;
+  }
+  #find(which: "hasMatmul" | "hasConv"): NativeLibraries | null {
+    const libraries = guarded(() => this.#native.libraries);
+    return libraries !== null && guarded(() => libraries[which]) ? libraries : null;
   }
   get capturing(): boolean {
     return this.#backend.capturing;

@@ -1,25 +1,41 @@
 #include "libraries.h"
 
 #include "blas.h"
+#include "device.h"
 #include "dnn.h"
 
 namespace kindling {
 
 std::unique_ptr<Libraries> Libraries::open(Device& device, const SearchPath& path) {
-  std::unique_ptr<Blas> blas = Blas::open(device, path);
-  std::unique_ptr<Dnn> dnn = Dnn::open(device, path);
-  if (!blas && !dnn) return nullptr;
-  return std::unique_ptr<Libraries>(new Libraries(std::move(blas), std::move(dnn)));
+  const int version = device.driver().version;
+  if (!probe_blas(path, version).error.empty() && !probe_dnn(path, version).error.empty()) return nullptr;
+  return std::unique_ptr<Libraries>(new Libraries(device, path));
 }
 
-Libraries::Libraries(std::unique_ptr<Blas> blas, std::unique_ptr<Dnn> dnn) : blas_(std::move(blas)), dnn_(std::move(dnn)) {}
+Libraries::Libraries(Device& device, const SearchPath& path) : device_(device), path_(path) {}
 Libraries::~Libraries() = default;
 
-std::optional<Plan> Libraries::matmul_plan(const MatmulOptions& options) {
-  return blas_ ? blas_->plan(options) : std::nullopt;
+Blas* Libraries::blas() {
+  if (!blas_opened_) {
+    blas_opened_ = true;
+    blas_ = Blas::open(device_, path_);
+  }
+  return blas_.get();
 }
 
-std::optional<Plan> Libraries::conv_plan(const ConvOptions& options) { return dnn_ ? dnn_->plan(options) : std::nullopt; }
+Dnn* Libraries::dnn() {
+  if (!dnn_opened_) {
+    dnn_opened_ = true;
+    dnn_ = Dnn::open(device_, path_);
+  }
+  return dnn_.get();
+}
+
+std::optional<Plan> Libraries::matmul_plan(const MatmulOptions& options) {
+  return blas() ? blas()->plan(options) : std::nullopt;
+}
+
+std::optional<Plan> Libraries::conv_plan(const ConvOptions& options) { return dnn() ? dnn()->plan(options) : std::nullopt; }
 
 void Libraries::forget_plans() {
   if (blas_) blas_->forget_plans();
@@ -27,12 +43,12 @@ void Libraries::forget_plans() {
 }
 
 void Libraries::matmul(const MatmulCommand& command) {
-  if (!blas_) invalid("MATMUL needs cuBLASLt, which is not there");
+  if (!blas()) invalid("MATMUL needs cuBLASLt, which is not there");
   blas_->run(command);
 }
 
 void Libraries::conv(const ConvCommand& command) {
-  if (!dnn_) invalid("CONV needs cuDNN, which is not there");
+  if (!dnn()) invalid("CONV needs cuDNN, which is not there");
   dnn_->run(command);
 }
 

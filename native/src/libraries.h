@@ -1,5 +1,5 @@
-// cuBLASLt and cuDNN of one device: plans are made once, and run as the commands MATMUL and CONV. Loading them takes a while, so it happens
-// when JavaScript first asks for `device.libraries`. All of it is called on the device's JavaScript thread, with its context current, and
+// cuBLASLt and cuDNN of one device: plans are made once, and run as the commands MATMUL and CONV. To start one takes a while, and memory, so it
+// happens when somebody first asks whether it is there. All of it is called on the device's JavaScript thread, with its context current, and
 // throws Failure.
 #pragma once
 
@@ -69,8 +69,8 @@ class Libraries {
   static std::unique_ptr<Libraries> open(Device& device, const SearchPath& path);
   ~Libraries();
 
-  bool has_matmul() const { return blas_ != nullptr; }
-  bool has_conv() const { return dnn_ != nullptr; }
+  bool has_matmul() { return blas() != nullptr; }
+  bool has_conv() { return dnn() != nullptr; }
   // Nothing where the library has no algorithm for it (or is not there).
   std::optional<Plan> matmul_plan(const MatmulOptions& options);
   std::optional<Plan> conv_plan(const ConvOptions& options);
@@ -80,7 +80,14 @@ class Libraries {
   void conv(const ConvCommand& command);
 
  private:
-  Libraries(std::unique_ptr<Blas> blas, std::unique_ptr<Dnn> dnn);
+  Libraries(Device& device, const SearchPath& path);
+  // Null where it cannot be used.
+  Blas* blas();
+  Dnn* dnn();
+
+  Device& device_;
+  const SearchPath path_;
+  bool blas_opened_ = false, dnn_opened_ = false;
   std::unique_ptr<Blas> blas_;
   std::unique_ptr<Dnn> dnn_;
 };

@@ -129,10 +129,23 @@ Napi::Function plan_function(Napi::Env env, const char* name, const std::weak_pt
 }  // namespace
 
 Napi::Object make_libraries(Napi::Env env, const std::shared_ptr<Device>& device) {
-  const Libraries& libraries = *device->libraries();
   Napi::Object object = Napi::Object::New(env);
-  object.Set("hasMatmul", libraries.has_matmul());
-  object.Set("hasConv", libraries.has_conv());
+  const auto has = [&](const char* name, bool (Libraries::*ask)()) {
+    const std::weak_ptr<Device> weak = device;
+    object.DefineProperty(Napi::PropertyDescriptor::Accessor(
+        env, object, name,
+        [name, weak, ask](const Napi::CallbackInfo& info) -> Napi::Value {
+          return guarded(info.Env(), [&]() -> Napi::Value {
+            const std::shared_ptr<Device> device = weak.lock();
+            if (!device) invalid("%s: the device was closed", name);
+            device->enter();
+            return Napi::Boolean::New(info.Env(), (device->libraries()->*ask)());
+          });
+        },
+        napi_enumerable));
+  };
+  has("hasMatmul", &Libraries::has_matmul);
+  has("hasConv", &Libraries::has_conv);
   object.Set("matmulPlan", plan_function(env, "matmulPlan", device, [](Libraries& libraries, const Options& options) {
                return libraries.matmul_plan(matmul_options(options));
              }));

@@ -194,6 +194,7 @@ describe.skipIf(unavailable !== null)("NativeLibraries", () => {
 
   it("throw after the device was closed", () => {
     device.close();
+    expect(failure(() => libraries.hasMatmul)).toMatchObject({ code: "INVALID" });
     expect(failure(() => libraries.matmulPlan(matmul))).toMatchObject({ code: "INVALID" });
     expect(failure(() => libraries.forgetPlans())).toMatchObject({ code: "INVALID" });
   });

@@ -9,7 +9,8 @@ import { float32 } from "../../ts/core/dtype.ts";
 
 /** A queue on which runs take the milliseconds that they say; null: the library's call fails. */
 class FakeQueue implements LibraryQueue {
-  readonly libraries = null;
+  readonly cublasLt = null;
+  readonly cudnn = null;
   capturing = false;
   readonly ran: string[] = [];
   forgotten = 0;
