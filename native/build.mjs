@@ -84,11 +84,10 @@ export async function findCompiler() {
 
 /**
  * Compiles and links. `objectOf(name)` says where the object of a source lies; one that exists is taken as it is. Throws with the compiler's
- * words; returns how many files were compiled.
+ * words; returns how many files were compiled, and what the compiler warned of.
  */
-export async function buildAddon({ compiler, output, objectOf, warningsAreErrors = false, jobs = 2 }) {
+export async function buildAddon({ compiler, output, objectOf, jobs = 2 }) {
   const includes = includeFolders().flatMap((folder) => ["-isystem", folder]);
-  const flags = warningsAreErrors ? [...compileFlags, "-Werror"] : compileFlags;
   // Those that include Node-API take the longest.
   const names = sources().sort((a, b) => Number(/object|addon/.test(b)) - Number(/object|addon/.test(a)));
   // Asked once: a source that is edited meanwhile has another object.
@@ -96,13 +95,15 @@ export async function buildAddon({ compiler, output, objectOf, warningsAreErrors
   const queue = names.filter((name) => !existsSync(objects.get(name)));
   const compiled = queue.length;
   const failures = [];
+  const warnings = [];
   const work = async () => {
     for (let name = queue.shift(); name !== undefined; name = queue.shift()) {
       const object = objects.get(name);
       mkdirSync(dirname(object), { recursive: true });
       const temporary = `${object}.${process.pid}.tmp`;
-      const args = [...flags, ...includes, "-c", join(sourceFolder, name), "-o", temporary];
+      const args = [...compileFlags, ...includes, "-c", join(sourceFolder, name), "-o", temporary];
       const { code, output: said } = await run(compiler.command, args);
+      if (code === 0 && said.trim()) warnings.push(said.trim());
       if (code === 0) renameSync(temporary, object);
       else failures.push(`compiling native/src/${name} failed:\n${said.trim()}`);
     }
@@ -118,5 +119,5 @@ export async function buildAddon({ compiler, output, objectOf, warningsAreErrors
   if (linked.code !== 0) linked = await link([]);
   if (linked.code !== 0) throw new Error(`linking the addon failed:\n${linked.output.trim()}`);
   renameSync(temporary, output);
-  return compiled;
+  return { compiled, warnings };
 }
