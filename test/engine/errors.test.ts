@@ -3,6 +3,9 @@
 import * as torch from "kindling";
 import { afterEach, describe, expect, it } from "vitest";
 
+// No CUDA here, whatever the machine has.
+Object.assign(process.env, { KINDLING_CUDA_LIB_DIRS: "", KINDLING_CUDA_LIB_ONLY: "1" });
+
 const message = (fn: () => unknown): [string, string] => {
   try {
     fn();

@@ -50,7 +50,11 @@ export function resolveDevice(device: Device | string): Device {
   const [type, index, ...more] = device.split(":") as [string, string?, ...string[]];
   const open = openers.get(type);
   if (open !== undefined && more.length === 0 && (index === undefined || /^\d+$/.test(index))) {
-    return open(index === undefined ? null : Number(index));
+    try {
+      return open(index === undefined ? null : Number(index));
+    } catch (error) {
+      throw new RuntimeError(notAvailable(device, error instanceof Error ? error.message : String(error)), { cause: error });
+    }
   }
   const found = devices.get(index === undefined ? `${type}:0` : device);
   if (found !== undefined) return found;
@@ -58,9 +62,12 @@ export function resolveDevice(device: Device | string): Device {
   throw new RuntimeError(
     why === undefined
       ? `Invalid device string: '${device}'. Expected one of cpu, webgpu, cuda, optionally with an index.`
-      : `Device '${device}' is not available: ${why}. Ready devices: ${[...devices.keys()].join(", ")}`,
+      : notAvailable(device, why),
   );
 }
+
+const notAvailable = (device: string, why: string): string =>
+  `Device '${device}' is not available: ${why}. Ready devices: ${[...devices.keys()].join(", ")}`;
 
 let defaultDevice = "cpu";
 export function get_default_device(): Device {
