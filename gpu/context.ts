@@ -56,6 +56,8 @@ export interface Launch {
   readonly params: Readonly<Record<string, number | bigint>>;
   /** Workgroups. 0: nothing is launched. More than the target's limit per dimension are folded. */
   readonly groups: number;
+  /** Multiply-adds of all workgroups, where they are many times as many as threads. Targets may cut a launch that takes too long. */
+  readonly work?: number;
   /**
    * Where a buffer is both read and written: "elementwise" says that every thread reads an element before it alone writes it, so both may
    * be one binding. Default "copy": what is read is copied first.

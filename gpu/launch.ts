@@ -15,6 +15,8 @@ export interface Dispatch {
   readonly words: Uint32Array;
   /** More than 0. */
   readonly groups: number;
+  /** See `Launch`. */
+  readonly work?: number | undefined;
 }
 
 interface Field {

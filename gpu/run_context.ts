@@ -75,7 +75,7 @@ export class RunContext implements GpuContext {
     return program;
   }
 
-  launch(program: Program, { buffers, params, groups, aliasing }: Launch): void {
+  launch(program: Program, { buffers, params, groups, work, aliasing }: Launch): void {
     if (groups === 0) return;
     let packing = this.#packings.get(program);
     if (packing === undefined) this.#packings.set(program, (packing = new Packing(program)));
@@ -92,7 +92,7 @@ export class RunContext implements GpuContext {
       memories.push(memory);
     }
     const aliases = resolveAliases(packing, memories, aliasing === "elementwise", (memory) => this.#snapshot(memory));
-    this.#backend.dispatch({ program, memories, aliases, words: packing.pack(params, groups), groups });
+    this.#backend.dispatch({ program, memories, aliases, words: packing.pack(params, groups), groups, work });
   }
 
   copy(from: Bindable, fromOffset: number, to: Bindable, toOffset: number, size: number): void {

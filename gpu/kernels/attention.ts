@@ -165,5 +165,6 @@ function forward(context: GpuContext, spec: AttentionSpec, views: ForwardViews, 
       scale,
     },
     groups: q.shape[0]! * blocks,
+    work: q.shape[0]! * q.shape[1]! * keys.shape[1]! * (q.shape[2]! + v.shape[2]!),
   });
 }

@@ -253,6 +253,7 @@ export function runBackward(
     buffers: [...inputs, gq],
     params: { ...params(queries), gq_offset: gq.offset },
     groups: size(queries).groups,
+    work: batch * queries * count * (2 * width + outWidth),
   });
 
   const ofKeys = context.program(`attention_backward_keys/${key}`, () => {
@@ -288,5 +289,6 @@ export function runBackward(
     buffers: [...inputs, gk, gv],
     params: { ...params(count), gk_offset: gk.offset, gv_offset: gv.offset },
     groups: size(count).groups,
+    work: batch * queries * count * (2 * width + 2 * outWidth),
   });
 }

@@ -68,10 +68,11 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
   });
   const params = { ...run.params, ...gemmParams(plan, shape, stepsOfPart(plan, shape.k)), size };
   const groups = gemmGroups(plan, shape);
-  if (!split) return context.launch(program, { buffers: [...operands, ...run.targets], params, groups });
+  const work = size * shape.k;
+  if (!split) return context.launch(program, { buffers: [...operands, ...run.targets], params, groups, work });
 
   const parts = context.temporary(size * plan.splits, partElem);
-  context.launch(program, { buffers: [...operands, parts], params, groups });
+  context.launch(program, { buffers: [...operands, parts], params, groups, work });
   const threads = workgroupSize(context.caps, 64);
   const fold = context.program(`${name}_fold/${dtype}/${run.finishKey}`, () => {
     const k = new KernelBuilder(`${name}_fold`, threads);

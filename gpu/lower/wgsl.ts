@@ -8,10 +8,10 @@ import type { AtomicOp, BufferParam, Elem, Instr, OpName, Program, ScalarType, S
 import { type Dialect, paren, printBody, printFunc } from "./printer.ts";
 
 /**
- * Words that come before the params: the number of workgroups, and infinity and a NaN, which WGSL has no way to write and which a
- * compiler may assume away where it sees them.
+ * Words that come before the params: the dispatch's first workgroup, which is not 0 where a launch is cut into several, and the one after
+ * its last; infinity and a NaN, which WGSL has no way to write and which a compiler may assume away where it sees them.
  */
-export const UNIFORM_HEADER: readonly number[] = [0, 0x7f800000, 0x7fc00000];
+export const UNIFORM_HEADER: readonly number[] = [0, 0, 0x7f800000, 0x7fc00000];
 
 const SCALARS: { readonly [S in ScalarType]: string | null } = {
   bool: "bool",
@@ -266,7 +266,7 @@ export function toWgsl(program: Program, aliases: readonly number[] = program.bu
   if (f16) lines.push("enable f16;");
   // Uniformity across a subgroup is the kernels' care; the analysis sees only threads' numbers.
   if (program.subgroups) lines.push("enable subgroups;", "diagnostic(off, subgroup_uniformity);");
-  lines.push("struct Params {", "  launch_groups: u32,", "  launch_infinity: f32,", "  launch_nan: f32,");
+  lines.push("struct Params {", "  launch_first: u32,", "  launch_end: u32,", "  launch_infinity: f32,", "  launch_nan: f32,");
   for (const { name, type } of program.params) {
     lines.push(`  ${name}: ${type === "bool" ? "u32" : existing(SCALARS[type], type)},`);
   }
@@ -298,8 +298,8 @@ export function toWgsl(program: Program, aliases: readonly number[] = program.bu
   }
   lines.push(
     ") {",
-    "  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;",
-    "  if (group < params.launch_groups) {",
+    "  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;",
+    "  if (group < params.launch_end) {",
     ...printBody(dialect, program, "    "),
     "  }",
     "}",

@@ -62,7 +62,8 @@ export class Batch {
   /** Blocks that end with this batch. */
   readonly doomed: Block[] = [];
   dispatches = 0;
-  /** Threads started, a measure of work. */
+  threads = 0;
+  /** Multiply-adds, about. */
   work = 0;
   /** Bytes to be read back. */
   staged = 0;

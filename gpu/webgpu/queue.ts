@@ -19,8 +19,12 @@ const NEWS_MS = 500;
 /** Dispatches of one batch, at most; and while the GPU has nothing to do, so that it starts early. */
 const MOST_DISPATCHES = 192;
 const FEW_DISPATCHES = 24;
-/** Threads started by one batch, about. */
-const MOST_WORK = 1 << 28;
+/**
+ * Multiply-adds of a dispatch, and threads of a batch, at most. Windows resets a GPU that is busy with one thing for two seconds; slow ones
+ * need one for this. Launches beyond it are cut, and batches end early.
+ */
+const MOST_WORK = 2 ** 36;
+const MOST_THREADS = 2 ** 28;
 const MOST_UNIFORM_BYTES = 128 << 10;
 const UNIFORM_RING_BYTES = 512 << 10;
 /** Recorded commands that may wait for pipelines; then the pipelines are made at once, whatever it takes. */
@@ -94,7 +98,14 @@ export class Queue {
     return this.#readback.bytes + this.#uniformRing.size;
   }
 
-  dispatch({ program, memories, aliases, words, groups }: Dispatch): void {
+  dispatch(dispatch: Dispatch): void {
+    const { groups, work = 0 } = dispatch;
+    const each = Math.ceil(groups / Math.max(1, Math.ceil(work / MOST_WORK)));
+    for (let first = 0; first < groups; first += each) this.#dispatch(dispatch, first, Math.min(groups, first + each));
+  }
+
+  /** Some of a launch's workgroups. */
+  #dispatch({ program, memories, aliases, words, ...launch }: Dispatch, first: number, end: number): void {
     const pipeline = this.#pipelines.get(program, aliases, words.length);
     if (pipeline.error !== null) throw pipeline.error;
     const window = this.#window(pipeline);
@@ -102,16 +113,19 @@ export class Queue {
     const batch = this.#open;
     const uniform = batch.uniform(window);
     batch.uniforms.set(UNIFORM_HEADER, uniform / 4);
-    batch.uniforms[uniform / 4] = groups;
+    batch.uniforms[uniform / 4] = first;
+    batch.uniforms[uniform / 4 + 1] = end;
     batch.uniforms.set(words, uniform / 4 + UNIFORM_HEADER.length);
     const bound = pipeline.binding.bound.map((i) => memories[i] as WebGpuMemory);
     for (const { block } of bound) block.batch = batch.serial;
     if (!pipeline.settled) batch.pending.add(pipeline);
     batch.dispatches++;
-    batch.work += groups * program.workgroup;
+    const groups = end - first;
+    batch.threads += groups * program.workgroup;
+    batch.work += ((launch.work ?? 0) * groups) / launch.groups;
     this.#push({ kind: "dispatch", pipeline, memories: bound, uniform, groups });
     const most = this.#inFlight === 0 && this.#waiting.length === 0 ? FEW_DISPATCHES : MOST_DISPATCHES;
-    if (batch.dispatches >= most || batch.work > MOST_WORK) this.flush();
+    if (batch.dispatches >= most || batch.threads > MOST_THREADS || batch.work > MOST_WORK / 2) this.flush();
   }
 
   copy(from: WebGpuMemory, fromByte: number, to: WebGpuMemory, toByte: number, bytes: number): void {

@@ -22,8 +22,8 @@ export const MINIMAL_CAPS: GpuCaps = {
 export class RecordingBackend implements GpuBackend {
   readonly copyAlignment = 4;
   readonly reservedBytes = 0;
-  /** The text of every dispatched program, in order. */
-  readonly dispatched: { readonly name: string; readonly wgsl: string }[] = [];
+  /** The text of every dispatched program, in order, and the work that its kernel gives. */
+  readonly dispatched: { readonly name: string; readonly wgsl: string; readonly work: number | undefined }[] = [];
   constructor(readonly caps: GpuCaps = MINIMAL_CAPS) {}
 
   checkUsable(): void {}
@@ -31,8 +31,8 @@ export class RecordingBackend implements GpuBackend {
     return { bytes };
   }
   release(): void {}
-  dispatch({ program, aliases }: Dispatch): void {
-    this.dispatched.push({ name: program.name, wgsl: toWgsl(program, aliases) });
+  dispatch({ program, aliases, work }: Dispatch): void {
+    this.dispatched.push({ name: program.name, wgsl: toWgsl(program, aliases), work });
   }
   copy(): void {}
   zero(): void {}

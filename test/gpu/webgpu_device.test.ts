@@ -132,6 +132,23 @@ describe("order", () => {
     expect(device.stats().submits - submits).toBe(1);
     expect((await Promise.all(xs.map((x) => floats(device, x)))).flat()).toEqual(xs.map((_, i) => i + 100));
   });
+  it("a launch of more work than a GPU may do at a time is cut", async () => {
+    const n = 1000;
+    const k = new KernelBuilder("count", 1);
+    const to = k.output("y", "u32");
+    to.store(k.group, to.load(k.group).add(k.group).add(1));
+    const program = k.build();
+    const y = bufferOf(device, new Int32Array(n), int32);
+    await device.synchronize();
+    const { submits, dispatches } = device.stats();
+    context.launch(program, { buffers: [viewOf(y)], params: {}, groups: n, work: 6.5 * 2 ** 36 });
+    context.endRun();
+    const got = await device.read(y, 0, y.nbytes);
+    expect(got).toEqual(bytesOf(Int32Array.from({ length: n }, (_, i) => i + 1)));
+    // The last submission reads.
+    expect(device.stats().dispatches - dispatches).toBe(7);
+    expect(device.stats().submits - submits).toBeGreaterThanOrEqual(7);
+  });
   it("more groups than one dimension takes", async () => {
     const n = 70_000 * 8;
     const k = new KernelBuilder("number", 8);

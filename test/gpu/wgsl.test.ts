@@ -30,6 +30,18 @@ const SAME_EITHER_WAY: ReadonlySet<string> = new Set(["matmul", "conv2d", "atten
 
 const wide: Caps = { ...MINIMAL_CAPS, f16: true, subgroups: { min: 4, max: 64 }, maxWorkgroupStorage: 32768 };
 
+it("kernels whose threads work long say how long", () => {
+  const works = (fn: (x: (...shape: number[]) => torch.Tensor) => unknown): (number | undefined)[] => {
+    const { device, backend } = recordingDevice();
+    fn((...shape) => torch.empty(shape, { device, requires_grad: true }));
+    return backend.dispatched.map(({ work }) => work).filter((work) => work !== undefined);
+  };
+  expect(works((x) => x(3, 20, 30).matmul(x(3, 30, 40)))).toEqual([3 * 20 * 30 * 40]);
+  expect(works((x) => F.conv2d(x(2, 8, 16, 16), x(16, 8, 3, 3)))).toEqual([2 * 16 * 14 * 14 * 8 * 9]);
+  const attention = works((x) => F.scaled_dot_product_attention(x(2, 3, 50, 16), x(2, 3, 60, 16), x(2, 3, 60, 16)));
+  expect(attention.reduce<number>((sum, work) => sum + work!, 0)).toBe(6 * 50 * 60 * 32);
+});
+
 it.each([
   ["map_dense", (x: (...s: number[]) => torch.Tensor) => x(64, 64).mul(x(64, 64)).add(1).relu()],
   ["map_broadcast", (x: (...s: number[]) => torch.Tensor) => x(64, 1).mul(x(3))],

@@ -1,6 +1,7 @@
 // attention
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   queries: u32,
@@ -50,8 +51,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v0 = (group / params.blocks);
     let v3 = ((group - (v0 * params.blocks)) * 32u);
     let v5 = (params.q_offset + (v0 * params.q_batch));

@@ -1,6 +1,7 @@
 // conv_forward
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   m: u32,
@@ -45,8 +46,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v0 = (group / params.tiles_n);
     let v3 = (v0 / params.tiles_m);
     let v6 = ((v0 - (v3 * params.tiles_m)) * 32u);

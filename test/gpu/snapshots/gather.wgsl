@@ -1,6 +1,7 @@
 // map
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   out0_offset: u32,
@@ -18,8 +19,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v1 = ((group * 256u) + thread);
     if ((v1 < params.count)) {
       b_out0[(params.out0_offset + v1)] = vec4<i32>(params.scalar0_int64, params.scalar0_int64, params.scalar0_int64, params.scalar0_int64);
@@ -29,7 +30,8 @@ fn main(
 
 // gather
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   index0_offset: u32,
@@ -62,8 +64,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v1 = ((group * 64u) + thread);
     if ((v1 < params.threads)) {
       let v3 = (v1 / params.columns);

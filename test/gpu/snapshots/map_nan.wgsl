@@ -1,6 +1,7 @@
 // map
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   out0_offset: u32,
@@ -23,8 +24,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v1 = ((group * 256u) + thread);
     if ((v1 < params.count)) {
       let v6 = b_in0[(params.in0_offset + v1)];

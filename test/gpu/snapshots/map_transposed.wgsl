@@ -1,6 +1,7 @@
 // map_blocks
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   out0_offset: u32,
@@ -23,8 +24,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v0 = (group / params.tiles_inner);
     let v10 = (((v0 - ((v0 / params.tiles_across) * params.tiles_across)) * 32u) + ((thread % 8u) * 4u));
     let v13 = (((group - (v0 * params.tiles_inner)) * 32u) + ((thread / 8u) * 4u));

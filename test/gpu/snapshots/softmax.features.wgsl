@@ -2,7 +2,8 @@
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   x_offset: u32,
@@ -23,8 +24,8 @@ fn main(
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
   @builtin(subgroup_size) subgroup_size: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v0 = (params.n / 4u);
     var m1: f32 = 0.0f;
     var m2: f32 = 0.0f;

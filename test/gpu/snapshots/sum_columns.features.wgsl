@@ -1,6 +1,7 @@
 // reduce_sum
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   in0_offset: u32,
@@ -25,8 +26,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v0 = (group / params.segments);
     let v2 = (thread / 64u);
     let v4 = ((v0 * 64u) + (thread % 64u));
@@ -70,7 +71,8 @@ fn main(
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   out_offset: u32,
@@ -90,8 +92,8 @@ fn main(
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
   @builtin(subgroup_size) subgroup_size: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v1 = (thread % 2u);
     let v3 = ((group * 64u) + (thread / 2u));
     let v4 = (v3 < params.rows);

@@ -2,7 +2,8 @@
 enable subgroups;
 diagnostic(off, subgroup_uniformity);
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   in0_offset: u32,
@@ -29,8 +30,8 @@ fn main(
   @builtin(subgroup_invocation_id) subgroup_lane: u32,
   @builtin(subgroup_size) subgroup_size: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v1 = (thread % 4u);
     let v3 = ((group * 16u) + (thread / 4u));
     let v4 = (params.rows * params.segments);
@@ -80,7 +81,8 @@ fn main(
 
 // reduce_sum_finish
 struct Params {
-  launch_groups: u32,
+  launch_first: u32,
+  launch_end: u32,
   launch_infinity: f32,
   launch_nan: f32,
   out_offset: u32,
@@ -98,8 +100,8 @@ fn main(
   @builtin(num_workgroups) num_workgroups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
-  let group = workgroup_id.x + workgroup_id.y * num_workgroups.x;
-  if (group < params.launch_groups) {
+  let group = params.launch_first + workgroup_id.x + workgroup_id.y * num_workgroups.x;
+  if (group < params.launch_end) {
     let v1 = ((group * 64u) + thread);
     let v2 = (v1 < params.rows);
     let v4 = min(v1, (params.rows - 1u));
