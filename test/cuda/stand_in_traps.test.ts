@@ -30,21 +30,22 @@ describe.skipIf(unavailable !== null)("the stand-ins find", () => {
   describe("memory", () => {
     it("that nobody wrote", () => {
       const text = `
+        static __device__ __noinline__ float helper() { __shared__ float h[5]; const float was = h[3]; h[3] = 1; return was; }
         extern "C" __global__ void read(const unsigned char* x, float* out) {
           __shared__ float s[3];
           __shared__ double t;
           extern __shared__ float d[];
           out[0] = *(const float*)x; out[1] = (float)*(const double*)x; out[2] = kd_f16_to_f32(*(const unsigned short*)x);
           out[3] = __uint_as_float(*(const unsigned short*)x << 16);
-          out[4] = s[1]; out[5] = (float)t; out[6] = d[2]; out[7] = *(const int*)x;
+          out[4] = s[1]; out[5] = (float)t; out[6] = d[2]; out[7] = helper(); out[8] = *(const int*)x;
           s[1] = 1; t = 1; d[2] = 1;
         }`;
-      const [x, out] = [bench.device.allocate(8), bench.device.allocate(32)];
+      const [x, out] = [bench.device.allocate(8), bench.device.allocate(36)];
       // The second block finds poison where the first one wrote.
       bench.launch(text, "read", [{ address: x }, { address: out }], { groups: 2, shared: 12 });
-      const values = bench.floats(out, 8);
-      expect(values.slice(0, 7).every(Number.isNaN)).toBe(true);
-      expect(values[7]).toBe(Math.fround(0x7ff57ff5));
+      const values = bench.floats(out, 9);
+      expect(values.slice(0, 8).every(Number.isNaN)).toBe(true);
+      expect(values[8]).toBe(Math.fround(0x7ff57ff5));
     });
 
     it("beyond the end", () => {

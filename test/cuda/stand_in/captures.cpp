@@ -115,7 +115,8 @@ CUresult captureWait(CUstream stream, CUevent event, bool& done) {
   }
   if (stream->capture == nullptr) join(stream, of);
   for (size_t node : event->captureAfter) {
-    if (std::find(stream->captureAfter.begin(), stream->captureAfter.end(), node) == stream->captureAfter.end()) stream->captureAfter.push_back(node);
+    if (std::find(stream->captureAfter.begin(), stream->captureAfter.end(), node) == stream->captureAfter.end())
+      stream->captureAfter.push_back(node);
   }
   return CUDA_SUCCESS;
 }
@@ -154,7 +155,8 @@ DRIVER(cuStreamEndCapture, CUstream handle, CUgraph* graph) {
   std::lock_guard guard(captureLock());
   if (!stream->capturing) return CUDA_ERROR_ILLEGAL_STATE;
   const CaptureRef capture = stream->capture;
-  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->thread != std::this_thread::get_id()) return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
+  if (capture->mode != CU_STREAM_CAPTURE_MODE_RELAXED && capture->thread != std::this_thread::get_id())
+    return CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD;
   if (capture->origin != stream) {
     capture->invalid = true;
     return CUDA_ERROR_STREAM_CAPTURE_UNMATCHED;
@@ -189,13 +191,13 @@ DRIVER(cuStreamIsCapturing, CUstream handle, CUstreamCaptureStatus* status) {
   TRY(findStream(handle, stream));
   if (stream->legacy) TRY(checkImplicit(stream->context));
   std::lock_guard guard(captureLock());
-  *status = !stream->capturing                 ? CU_STREAM_CAPTURE_STATUS_NONE
+  *status = !stream->capturing         ? CU_STREAM_CAPTURE_STATUS_NONE
             : stream->capture->invalid ? CU_STREAM_CAPTURE_STATUS_INVALIDATED
                                        : CU_STREAM_CAPTURE_STATUS_ACTIVE;
   return CUDA_SUCCESS;
 }
-DRIVER(cuStreamGetCaptureInfo_v2, CUstream handle, CUstreamCaptureStatus* status, unsigned long long* id, CUgraph* graph, const CUgraphNode** after,
-       size_t* count) {
+DRIVER(cuStreamGetCaptureInfo_v2, CUstream handle, CUstreamCaptureStatus* status, unsigned long long* id, CUgraph* graph,
+       const CUgraphNode** after, size_t* count) {
   ENTER(cuStreamGetCaptureInfo_v2);
   TRY(cuStreamIsCapturing(handle, status));
   CUstream stream = nullptr;
@@ -254,9 +256,9 @@ EXPORT CUresult cuGraphInstantiate_v2(CUgraphExec* exec, CUgraph graph, CUgraphN
 DRIVER(cuGraphExecUpdate_v2, CUgraphExec exec, CUgraph graph, void*) {
   ENTER(cuGraphExecUpdate_v2);
   if (!alive(exec, GRAPH_EXEC) || !alive(graph, GRAPH)) return CUDA_ERROR_INVALID_VALUE;
-  const bool same = std::equal(exec->nodes.begin(), exec->nodes.end(), graph->nodes.begin(), graph->nodes.end(), [](const GraphNode& a, const GraphNode& b) {
-    return a.operation.kind == b.operation.kind && a.after == b.after;
-  });
+  const bool same = std::equal(
+      exec->nodes.begin(), exec->nodes.end(), graph->nodes.begin(), graph->nodes.end(),
+      [](const GraphNode& a, const GraphNode& b) { return a.operation.kind == b.operation.kind && a.after == b.after; });
   if (!same) return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
   exec->nodes = graph->nodes;
   return CUDA_SUCCESS;

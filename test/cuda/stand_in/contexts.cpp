@@ -140,10 +140,8 @@ EXPORT CUresult cuDriverGetVersion(int* version) {
 EXPORT CUresult cuGetErrorName(CUresult error, const char** text) {
   REQUIRE(text != nullptr);
   switch (error) {
-#define X(name, value)  \
-  case value:           \
-    *text = #name;      \
-    return CUDA_SUCCESS;
+#define X(name, value) \
+  case value: *text = #name; return CUDA_SUCCESS;
     KD_ERRORS(X)
 #undef X
   }

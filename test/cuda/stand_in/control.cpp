@@ -45,6 +45,7 @@ static napi_value control(napi_env env, napi_callback_info info) {
 
 EXPORT napi_value napi_register_module_v1(napi_env env, napi_value exports) {
   napi_value function = nullptr;
-  if (napi_create_function(env, "control", 7, control, nullptr, &function) == 0) napi_set_named_property(env, exports, "control", function);
+  if (napi_create_function(env, "control", 7, control, nullptr, &function) == 0)
+    napi_set_named_property(env, exports, "control", function);
   return exports;
 }

@@ -48,7 +48,7 @@ struct CallSite {
 };
 extern std::atomic<bool> driverStarted;
 
-#define DRIVER(symbol, ...)              \
+#define DRIVER(symbol, ...)               \
   static CallSite site_##symbol{#symbol}; \
   EXPORT CUresult symbol(__VA_ARGS__)
 #define ENTER(symbol) \
@@ -66,7 +66,8 @@ void noteFailure(const std::string& message);
 enum Mark : unsigned { DEAD = 0, CONTEXT = 0x4b430001, STREAM, EVENT, MODULE, FUNCTION, GRAPH, GRAPH_EXEC };
 template <class T>
 bool alive(const T* object, Mark mark) {
-  return object != nullptr && (reinterpret_cast<uintptr_t>(object) & 7) == 0 && reinterpret_cast<uintptr_t>(object) > 4096 && object->mark == mark;
+  return object != nullptr && (reinterpret_cast<uintptr_t>(object) & 7) == 0 && reinterpret_cast<uintptr_t>(object) > 4096 &&
+         object->mark == mark;
 }
 /** How many exist. */
 struct ObjectCounts {
@@ -188,9 +189,7 @@ struct CUfunc_st {
   const KdKernel* kernel = nullptr;
   /** Dynamic shared memory that may be asked for. */
   std::atomic<unsigned> dynamicLimit{0};
-  unsigned staticShared() const {
-    return static_cast<unsigned>(kernel->sharedEnd - kernel->sharedBegin);
-  }
+  unsigned staticShared() const;
 };
 
 struct CUmod_st {

@@ -75,7 +75,7 @@ struct Warp {
 /** One block at a time, with everything that outlives it to be used again. One per operating system thread. */
 class Executor {
  public:
-  LaunchResult launch(const KdKernel& kernel, KdThread& self, const LaunchShape& shape, const unsigned char* arguments,
+  LaunchResult launch(const KdKernel& kernel, const KdModule& module, const LaunchShape& shape, const unsigned char* arguments,
                       const LaunchOptions& options);
 
   unsigned barrier(unsigned site, unsigned vote);
@@ -84,11 +84,12 @@ class Executor {
   unsigned current = 0;
   void asyncCopy(const AsyncCopy& copy);
   void asyncCommit();
-  void asyncWait(unsigned pending);
+  void asyncWait(unsigned most);
   void fiberMain();
 
  private:
   const KdKernel* kernel_ = nullptr;
+  const KdModule* module_ = nullptr;
   KdThread* self_ = nullptr;
   const unsigned char* arguments_ = nullptr;
   LaunchOrder order_;
@@ -104,13 +105,15 @@ class Executor {
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   unsigned char* dynamic_ = nullptr;
-  struct Group {
-    std::vector<AsyncCopy> copies;
+  /** Copies that have not arrived, per thread: groups that were committed, oldest first, and the one that is being gathered. */
+  using Copies = std::vector<AsyncCopy>;
+  struct Pending {
+    std::vector<Copies> groups;
+    Copies open;
   };
-  std::vector<std::vector<Group>> groups_;
-  std::vector<AsyncCopy>* open_ = nullptr;
-  std::vector<std::vector<AsyncCopy>> opens_;
+  std::vector<Pending> pending_;
   bool async_ = false;
+  Pending& pending();
   LaunchResult failure_;
   TrapFrame* frame_ = nullptr;
 
@@ -249,7 +252,6 @@ unsigned Executor::barrier(unsigned site, unsigned vote) {
   state.status = AT_BARRIER;
   state.site = site;
   votes_ += vote != 0;
-  const unsigned me = current;
   if (++arrived_ < threads_) {
     suspend();
     return lastVotes_;
@@ -265,7 +267,6 @@ unsigned Executor::barrier(unsigned site, unsigned vote) {
     return true;
   });
   // The last to come is not the first to go: it waits its turn.
-  (void)me;
   suspend();
   return lastVotes_;
 }
@@ -274,8 +275,10 @@ const unsigned char* Executor::exchange(unsigned mask, unsigned meeting, const v
   const unsigned me = current, lane = me % KD_WARP, first = me - lane;
   ThreadState& state = states_[me];
   Warp& warp = warps_[me / KD_WARP];
-  if ((mask >> lane & 1) == 0) fail(CUDA_ERROR_LAUNCH_FAILED, format("lane %u takes part in a warp operation whose mask 0x%08x leaves it out", lane, mask));
-  if (bytes > KD_SLOT) fail(CUDA_ERROR_LAUNCH_FAILED, format("a lane gives %u bytes to an exchange; at most %u are possible", bytes, KD_SLOT));
+  if ((mask >> lane & 1) == 0)
+    fail(CUDA_ERROR_LAUNCH_FAILED, format("lane %u takes part in a warp operation whose mask 0x%08x leaves it out", lane, mask));
+  if (bytes > KD_SLOT)
+    fail(CUDA_ERROR_LAUNCH_FAILED, format("a lane gives %u bytes to an exchange; at most %u are possible", bytes, KD_SLOT));
   state.parity ^= 1;
   const unsigned parity = state.parity;
   memcpy(warp.slots[parity][lane], mine, bytes);
@@ -311,7 +314,8 @@ const unsigned char* Executor::exchange(unsigned mask, unsigned meeting, const v
 }
 
 const char* meetingName(unsigned meeting) {
-  static const char* const names[] = {"a warp operation", "__syncwarp", "a shuffle", "a vote", "a match", "a reduction", "an mma"};
+  static const char* const names[] = {"a warp operation", "__syncwarp",  "a shuffle", "a vote",
+                                      "a match",          "a reduction", "an mma"};
   return names[meeting < 7 ? meeting : 0];
 }
 
@@ -326,7 +330,8 @@ std::string Executor::stuck() {
   for (unsigned i = 0; i < threads_; i++) {
     const ThreadState& state = states_[i];
     const unsigned site = state.status == DONE ? 0 : state.site;
-    auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.status == state.status && p.site == site; });
+    auto place =
+        std::find_if(places.begin(), places.end(), [&](const Place& p) { return p.status == state.status && p.site == site; });
     if (place == places.end()) places.push_back({state.status, site, 1, i});
     else place->count++;
   }
@@ -349,37 +354,33 @@ void Executor::fail(int code, std::string message) {
   siglongjmp(frame_->escape, 1);
 }
 
-void Executor::asyncCopy(const AsyncCopy& copy) {
+Executor::Pending& Executor::pending() {
   if (!async_) {
     async_ = true;
-    groups_.assign(threads_, {});
-    opens_.assign(threads_, {});
+    pending_.assign(threads_, {});
   }
+  return pending_[current];
+}
+void Executor::asyncCopy(const AsyncCopy& copy) {
   // The memory is there, whatever it holds until the copy arrives.
   poisonMemory(copy.to, copy.bytes);
   if (copy.valid > 0) {
-    volatile unsigned char touched = *static_cast<const volatile unsigned char*>(copy.from);
-    touched = static_cast<const volatile unsigned char*>(copy.from)[copy.valid - 1];
-    (void)touched;
+    const auto* from = static_cast<const volatile unsigned char*>(copy.from);
+    static_cast<void>(from[0] + from[copy.valid - 1]);
   }
-  opens_[current].push_back(copy);
+  pending().open.push_back(copy);
 }
 void Executor::asyncCommit() {
-  if (!async_) {
-    async_ = true;
-    groups_.assign(threads_, {});
-    opens_.assign(threads_, {});
-  }
-  groups_[current].push_back({std::move(opens_[current])});
-  opens_[current].clear();
+  Pending& mine = pending();
+  mine.groups.push_back(std::exchange(mine.open, {}));
 }
-void Executor::asyncWait(unsigned pending) {
+void Executor::asyncWait(unsigned most) {
   if (!async_) return;
-  auto& groups = groups_[current];
-  if (groups.size() <= pending) return;
-  const auto end = groups.end() - pending;
+  auto& groups = pending().groups;
+  if (groups.size() <= most) return;
+  const auto end = groups.end() - most;
   for (auto group = groups.begin(); group != end; ++group) {
-    for (const AsyncCopy& c : group->copies) {
+    for (const AsyncCopy& c : *group) {
       memcpy(c.to, c.from, c.valid);
       memset(static_cast<unsigned char*>(c.to) + c.valid, 0, c.bytes - c.valid);
     }
@@ -401,7 +402,9 @@ void Executor::runBlock() {
     warps_[w].exists = lanes == KD_WARP ? ~0u : (1u << lanes) - 1;
   }
   poisonMemory(kernel_->sharedBegin, static_cast<size_t>(kernel_->sharedEnd - kernel_->sharedBegin));
-  if (self_->dynamicShared != nullptr) poisonMemory(self_->dynamicShared, static_cast<size_t>(dynamic_ + DYNAMIC_BYTES - self_->dynamicShared));
+  poisonMemory(module_->sharedBegin, static_cast<size_t>(module_->sharedEnd - module_->sharedBegin));
+  if (self_->dynamicShared != nullptr)
+    poisonMemory(self_->dynamicShared, static_cast<size_t>(dynamic_ + DYNAMIC_BYTES - self_->dynamicShared));
   head_ = queued_ = arrived_ = votes_ = done_ = 0;
   async_ = false;
   release(0, threads_, [](unsigned) { return true; });
@@ -418,26 +421,26 @@ std::string trapText(const TrapFrame& frame, const LaunchOptions& options) {
       if (frame.general) return "an access at an address that is misaligned for its type, or no address at all";
       return format("%s at 0x%llx", frame.write ? "a write" : "a read", static_cast<unsigned long long>(frame.address)) +
              (options.describe != nullptr ? options.describe(frame.address) : "");
-    case SIGFPE:
-      return "an arithmetic trap";
+    case SIGFPE: return "an arithmetic trap";
     case SIGILL:
-    case SIGTRAP:
-      return "an index beyond the end of a __shared__ or local array, or an address that is misaligned for its type";
-    default:
-      return format("it ran for more than %g s", options.timeoutSeconds);
+    case SIGTRAP: return "an index beyond the end of a __shared__ or local array, or an address that is misaligned for its type";
+    default: return format("it ran for more than %g s", options.timeoutSeconds);
   }
 }
 
 int trapCode(const TrapFrame& frame) {
   if (frame.signal == watchdogSignal()) return CUDA_ERROR_LAUNCH_TIMEOUT;
-  if (frame.signal == SIGSEGV || frame.signal == SIGBUS) return frame.general ? CUDA_ERROR_MISALIGNED_ADDRESS : CUDA_ERROR_ILLEGAL_ADDRESS;
+  if (frame.signal == SIGSEGV || frame.signal == SIGBUS)
+    return frame.general ? CUDA_ERROR_MISALIGNED_ADDRESS : CUDA_ERROR_ILLEGAL_ADDRESS;
   if (frame.signal == SIGILL || frame.signal == SIGTRAP) return CUDA_ERROR_ILLEGAL_ADDRESS;
   return CUDA_ERROR_LAUNCH_FAILED;
 }
 
-LaunchResult Executor::launch(const KdKernel& kernel, KdThread& self, const LaunchShape& shape, const unsigned char* arguments,
-                              const LaunchOptions& options) {
+LaunchResult Executor::launch(const KdKernel& kernel, const KdModule& module, const LaunchShape& shape,
+                              const unsigned char* arguments, const LaunchOptions& options) {
+  KdThread& self = *module.self;
   kernel_ = &kernel;
+  module_ = &module;
   self_ = &self;
   arguments_ = arguments;
   order_ = options.order;
@@ -490,7 +493,9 @@ LaunchResult Executor::launch(const KdKernel& kernel, KdThread& self, const Laun
       failure_.code = trapCode(frame);
       failure_.message = format("thread %u: ", current) + trapText(frame, options);
     }
-    failure_.message = format("kernel %s, block %u", kernel.name, self.block.x + shape.grid.x * (self.block.y + shape.grid.y * self.block.z)) + ", " + failure_.message;
+    failure_.message =
+        format("kernel %s, block %u", kernel.name, self.block.x + shape.grid.x * (self.block.y + shape.grid.y * self.block.z)) +
+        ", " + failure_.message;
     // The fibers are left where they are; their stacks begin anew.
     idle_.clear();
     for (auto& fiber : fibers_) {
@@ -531,12 +536,12 @@ void poisonMemory(void* at, size_t bytes) {
   if (bytes > 0) memcpy(to, &word, bytes);
 }
 
-LaunchResult runLaunch(const KdKernel& kernel, KdThread& self, const LaunchShape& shape, const unsigned char* arguments,
+LaunchResult runLaunch(const KdKernel& kernel, const KdModule& module, const LaunchShape& shape, const unsigned char* arguments,
                        const LaunchOptions& options) {
   if (kept == nullptr) kept = new Executor;
   // A launch within a launch (a host function that launches) would need another one.
   watch(options.timeoutSeconds);
-  LaunchResult result = kept->launch(kernel, self, shape, arguments, options);
+  LaunchResult result = kept->launch(kernel, module, shape, arguments, options);
   unwatch();
   return result;
 }
@@ -571,6 +576,6 @@ EXPORT void kd_async_copy(void* to, const void* from, unsigned bytes, unsigned v
 EXPORT void kd_async_commit() {
   running->asyncCommit();
 }
-EXPORT void kd_async_wait(unsigned pending) {
-  running->asyncWait(pending);
+EXPORT void kd_async_wait(unsigned most) {
+  running->asyncWait(most);
 }

@@ -34,7 +34,7 @@ struct LaunchOptions {
   DescribeAddress describe;
 };
 
-LaunchResult runLaunch(const KdKernel& kernel, KdThread& self, const LaunchShape& shape, const unsigned char* arguments,
+LaunchResult runLaunch(const KdKernel& kernel, const KdModule& module, const LaunchShape& shape, const unsigned char* arguments,
                        const LaunchOptions& options);
 
 /** Runs a host function with traps caught as in kernels. */

@@ -93,11 +93,13 @@ double cosineOfPi(double x) {
 
 }  // namespace
 
-#define BOTH(name, expression)                                  \
-  EXPORT double name(double x) noexcept { return expression; }  \
-  EXPORT float name##f(float value) noexcept {                  \
-    const double x = value;                                     \
-    return static_cast<float>(expression);                      \
+#define BOTH(name, expression)                 \
+  EXPORT double name(double x) noexcept {      \
+    return expression;                         \
+  }                                            \
+  EXPORT float name##f(float value) noexcept { \
+    const double x = value;                    \
+    return static_cast<float>(expression);     \
   }
 BOTH(rsqrt, 1 / std::sqrt(x))
 BOTH(rcbrt, 1 / std::cbrt(x))

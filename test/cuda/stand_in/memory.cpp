@@ -125,7 +125,8 @@ std::string describeAddress(uint64_t address) {
   char text[256];
   for (const Allocation& freed : memory().freed) {
     if (address >= freed.base && address < freed.base + freed.bytes) {
-      snprintf(text, sizeof text, ": byte %llu of memory of %zu bytes that was freed", static_cast<unsigned long long>(address - freed.base), freed.bytes);
+      snprintf(text, sizeof text, ": byte %llu of memory of %zu bytes that was freed",
+               static_cast<unsigned long long>(address - freed.base), freed.bytes);
       return text;
     }
   }
@@ -141,8 +142,12 @@ std::string describeAddress(uint64_t address) {
     before = address < base;
   }
   if (nearest == nullptr) return ", where no memory of the device is near";
-  if (before) snprintf(text, sizeof text, ": %llu bytes before the begin of an allocation of %zu bytes", static_cast<unsigned long long>(best), nearest->bytes);
-  else snprintf(text, sizeof text, ": %llu bytes beyond the end of an allocation of %zu bytes", static_cast<unsigned long long>(best), nearest->bytes);
+  if (before)
+    snprintf(text, sizeof text, ": %llu bytes before the begin of an allocation of %zu bytes",
+             static_cast<unsigned long long>(best), nearest->bytes);
+  else
+    snprintf(text, sizeof text, ": %llu bytes beyond the end of an allocation of %zu bytes",
+             static_cast<unsigned long long>(best), nearest->bytes);
   return text;
 }
 
@@ -156,7 +161,8 @@ bool findOverrun(std::string& message) {
       const auto expected = static_cast<unsigned char>(((end + i) & 1) != 0 ? POISON >> 8 : POISON & 255);
       auto* at = reinterpret_cast<unsigned char*>(end + i);
       if (*at == expected) continue;
-      message = "byte " + std::to_string(i) + " beyond the end of an allocation of " + std::to_string(allocation.bytes) + " bytes was written";
+      message = "byte " + std::to_string(i) + " beyond the end of an allocation of " + std::to_string(allocation.bytes) +
+                " bytes was written";
       poisonMemory(reinterpret_cast<void*>(end), rest);
       return true;
     }
@@ -236,14 +242,16 @@ DRIVER(cuMemFreeAsync, CUdeviceptr address, CUstream handle) {
   TRY(findStream(handle, stream));
   if (stream->capturing) return CUDA_ERROR_NOT_SUPPORTED;
   REQUIRE(isDeviceRange(address, 1));
-  return enqueue(stream, {Operation::HOST, [address]() -> LaunchResult {
+  return enqueue(stream, {Operation::HOST,
+                          [address]() -> LaunchResult {
                             std::lock_guard guard(memory().lock);
                             const auto found = memory().live.find(address);
                             if (found == memory().live.end()) return {CUDA_ERROR_ILLEGAL_ADDRESS, "memory was freed twice"};
                             retire(found->second);
                             memory().live.erase(found);
                             return {};
-                          }, nullptr});
+                          },
+                          nullptr});
 }
 DRIVER(cuMemGetInfo_v2, size_t* free, size_t* total) {
   ENTER(cuMemGetInfo_v2);

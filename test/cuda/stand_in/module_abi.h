@@ -1,6 +1,6 @@
 /**
- * What a compiled unit (the stand-in's "CUBIN", a shared object) and the stand-in's driver know of each other. Included by both; no headers.
- * KD_ABI is a hash of the sources, so that a unit that was kept from another build is refused.
+ * What a compiled unit (the stand-in's "CUBIN", a shared object) and the stand-in's driver know of each other. Included by both; no
+ * headers. KD_ABI is a hash of the shim, so that a unit that was kept from another build is refused.
  */
 #pragma once
 
@@ -36,6 +36,8 @@ struct KdModule {
   KdThread* self;
   const KdKernel* kernels;
   unsigned kernelCount;
+  /** Static __shared__ memory of functions that kernels call; null: there is none. */
+  unsigned char *sharedBegin, *sharedEnd;
 };
 
 enum {
@@ -58,8 +60,8 @@ extern "C" {
 /** All threads of the block meet; `site` tells places apart. `votes`: whether this thread says yes; returns how many do. */
 unsigned kd_barrier(unsigned site, unsigned vote);
 /**
- * All lanes in `mask` meet. Each gives `bytes` bytes; the result is the table of all 32 lanes' bytes, KD_SLOT apart, good until the
- * lane's next exchange. Slots of lanes outside of the mask are poisoned.
+ * All lanes in `mask` meet. Each gives `bytes` bytes; the result is the table of all 32 lanes' bytes, KD_SLOT apart, good until
+ * the lane's next exchange. Slots of lanes outside of the mask are poisoned.
  */
 const unsigned char* kd_exchange(unsigned mask, unsigned meeting, const void* mine, unsigned bytes);
 unsigned kd_lane();

@@ -19,7 +19,8 @@ constexpr unsigned MOST_THREADS = 1024;
 /** The size of an ELF file, whose table of sections comes last. */
 size_t imageBytes(const void* image) {
   const auto* header = static_cast<const Elf64_Ehdr*>(image);
-  if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_type != ET_DYN) return 0;
+  if (memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 || header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_type != ET_DYN)
+    return 0;
   return header->e_shoff + static_cast<size_t>(header->e_shnum) * header->e_shentsize;
 }
 
@@ -49,7 +50,8 @@ CUresult load(CUcontext context, const void* image, CUmodule* result) {
   }
   const auto* table = static_cast<const KdModule*>(dlsym(library, "kd_module"));
   if (table == nullptr || table->abi != KD_ABI) {
-    noteFailure(table == nullptr ? "a module is a shared object of something else" : "a module was compiled by another build of the stand-in");
+    noteFailure(table == nullptr ? "a module is a shared object of something else"
+                                 : "a module was compiled by another build of the stand-in");
     dlclose(library);
     return table == nullptr ? CUDA_ERROR_INVALID_IMAGE : CUDA_ERROR_NO_BINARY_FOR_GPU;
   }
@@ -81,10 +83,6 @@ void unload(CUmodule module) {
   objectCounts.modules--;
 }
 
-struct Packed {
-  std::vector<unsigned char> bytes;
-};
-
 /** The parameters as the kernel's entry takes them. */
 CUresult packParameters(const KdKernel& kernel, void** params, void** extra, std::vector<unsigned char>& packed) {
   packed.resize(kernel.paramBytes);
@@ -114,8 +112,9 @@ CUresult packParameters(const KdKernel& kernel, void** params, void** extra, std
 LaunchResult runKernel(CUfunction function, const LaunchShape& shape, const std::vector<unsigned char>& arguments) {
   CUmodule module = function->module;
   std::lock_guard guard(module->running);
-  if (function->mark == DEAD) return {CUDA_ERROR_ILLEGAL_ADDRESS, "a kernel was launched, and its module unloaded before its turn came"};
-  LaunchResult result = runLaunch(*function->kernel, *module->table->self, shape, arguments.data(), launchOptions());
+  if (function->mark == DEAD)
+    return {CUDA_ERROR_ILLEGAL_ADDRESS, "a kernel was launched, and its module unloaded before its turn came"};
+  LaunchResult result = runLaunch(*function->kernel, *module->table, shape, arguments.data(), launchOptions());
   if (result.code == 0 && findOverrun(result.message)) {
     result = {CUDA_ERROR_ILLEGAL_ADDRESS, std::string("kernel ") + function->kernel->name + ": " + result.message};
   }
@@ -123,6 +122,11 @@ LaunchResult runKernel(CUfunction function, const LaunchShape& shape, const std:
 }
 
 }  // namespace
+
+unsigned CUfunc_st::staticShared() const {
+  const KdModule& table = *module->table;
+  return static_cast<unsigned>(kernel->sharedEnd - kernel->sharedBegin + (table.sharedEnd - table.sharedBegin));
+}
 
 void unloadModules(CUcontext context) {
   for (CUmodule module : context->modules) unload(module);
@@ -207,7 +211,8 @@ DRIVER(cuFuncSetAttribute, CUfunction function, CUfunction_attribute attribute, 
   ENTER(cuFuncSetAttribute);
   if (!alive(function, FUNCTION)) return CUDA_ERROR_INVALID_HANDLE;
   TRY(usable(function->module->context));
-  if (attribute == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT) return value >= -1 && value <= 100 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  if (attribute == CU_FUNC_ATTRIBUTE_PREFERRED_SHARED_MEMORY_CARVEOUT)
+    return value >= -1 && value <= 100 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
   REQUIRE(attribute == CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES && value >= 0);
   REQUIRE(static_cast<unsigned>(value) + function->staticShared() <= SHARED_OPTIN);
   function->dynamicLimit = static_cast<unsigned>(value);
@@ -256,8 +261,8 @@ DRIVER(cuOccupancyMaxPotentialBlockSize, int* grid, int* block, CUfunction funct
 
 // ---------------------------------------------------------------------------------------------------------------------- launches
 
-DRIVER(cuLaunchKernel, CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY, unsigned blockZ,
-       unsigned shared, CUstream handle, void** params, void** extra) {
+DRIVER(cuLaunchKernel, CUfunction function, unsigned gridX, unsigned gridY, unsigned gridZ, unsigned blockX, unsigned blockY,
+       unsigned blockZ, unsigned shared, CUstream handle, void** params, void** extra) {
   ENTER(cuLaunchKernel);
   if (!alive(function, FUNCTION)) return CUDA_ERROR_INVALID_HANDLE;
   CUstream stream = nullptr;
@@ -273,9 +278,11 @@ DRIVER(cuLaunchKernel, CUfunction function, unsigned gridX, unsigned gridY, unsi
   std::vector<unsigned char> packed;
   TRY(packParameters(kernel, params, extra, packed));
   const LaunchShape shape{{gridX, gridY, gridZ}, {blockX, blockY, blockZ}, shared};
-  return enqueue(stream, {Operation::LAUNCH, [function, shape, packed = std::move(packed)] { return runKernel(function, shape, packed); }, nullptr});
+  return enqueue(stream, {Operation::LAUNCH,
+                          [function, shape, packed = std::move(packed)] { return runKernel(function, shape, packed); }, nullptr});
 }
-DRIVER(cuLaunchCooperativeKernel, CUfunction function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void**) {
+DRIVER(cuLaunchCooperativeKernel, CUfunction function, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
+       CUstream, void**) {
   ENTER(cuLaunchCooperativeKernel);
   // Blocks run one after the other here, so they cannot wait for each other.
   return alive(function, FUNCTION) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_HANDLE;
@@ -289,6 +296,6 @@ struct CUlaunchConfig {
 DRIVER(cuLaunchKernelEx, const CUlaunchConfig* config, CUfunction function, void** params, void** extra) {
   ENTER(cuLaunchKernelEx);
   REQUIRE(config != nullptr);
-  return cuLaunchKernel(function, config->gridX, config->gridY, config->gridZ, config->blockX, config->blockY, config->blockZ, config->shared, config->stream,
-                        params, extra);
+  return cuLaunchKernel(function, config->gridX, config->gridY, config->gridZ, config->blockX, config->blockY, config->blockZ,
+                        config->shared, config->stream, params, extra);
 }

@@ -9,7 +9,6 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <fstream>
-#include <map>
 #include <spawn.h>
 #include <sstream>
 #include <string>
@@ -44,7 +43,7 @@ constexpr unsigned MOST_STATIC_SHARED = 48 << 10;
 
 struct Program {
   std::string source, name, log, image;
-  std::vector<std::string> expressions;
+  std::vector<std::string> expressions, lowered;
   bool compiled = false, virtualOnly = false;
 };
 
@@ -73,14 +72,13 @@ struct Options {
 
 /** Takes what NVRTC takes; what changes nothing here is left out. */
 Options parseOptions(int count, const char* const* options) {
-  static const char* const ignored[] = {
-      "-std",          "--std",         "-default-device", "--device-as-default-execution-space", "-use_fast_math", "--use_fast_math",
-      "-fmad",         "--fmad",        "-ftz",            "--ftz",      "-prec-div",   "--prec-div",   "-prec-sqrt",
-      "--prec-sqrt",   "-lineinfo",     "--generate-line-info", "-G",    "--device-debug", "-w",       "--disable-warnings",
-      "-restrict",     "--restrict",    "-extra-device-vectorization", "--extra-device-vectorization", "-maxrregcount", "--maxrregcount",
-      "-dopt",         "--dopt",        "-minimal",        "--minimal",  "-rdc",        "--relocatable-device-code", "-diag-suppress",
-      "--diag-suppress", "-Xptxas",     "--ptxas-options", "-opt-level", "-O", "--optimization-info", "-no-source-include", "--no-source-include",
-      "-builtin-move-forward", "--builtin-move-forward", "-split-compile", "--split-compile", "-pch", "--pch", "-time", "--time"};
+  static const char* const ignored =
+      " -std --std -default-device --device-as-default-execution-space -use_fast_math --use_fast_math -fmad --fmad"
+      " -ftz --ftz -prec-div --prec-div -prec-sqrt --prec-sqrt -lineinfo --generate-line-info -G --device-debug -w"
+      " --disable-warnings -restrict --restrict -extra-device-vectorization --extra-device-vectorization -maxrregcount"
+      " --maxrregcount -dopt --dopt -minimal --minimal -rdc --relocatable-device-code -diag-suppress --diag-suppress"
+      " -Xptxas --ptxas-options -builtin-move-forward --builtin-move-forward -split-compile --split-compile -pch --pch"
+      " -time --time ";
   Options result;
   for (int i = 0; i < count; i++) {
     const std::string option = options[i];
@@ -98,9 +96,7 @@ Options parseOptions(int count, const char* const* options) {
     } else if (option.rfind("-D", 0) == 0) {
       result.defines.push_back(option);
     } else {
-      bool known = false;
-      for (const char* name : ignored) known = known || key == name;
-      if (!known) result.error = "unrecognized option " + option;
+      if (strstr(ignored, (" " + key + " ").c_str()) == nullptr) result.error = "unrecognized option " + option;
     }
   }
   result.defines.push_back("-D__CUDA_ARCH__=" + std::to_string(result.arch * 10));
@@ -143,7 +139,8 @@ int runProgram(const std::vector<std::string>& words, const std::string& output)
 std::string checkShared(const std::string& image, const std::vector<UnitKernel>& kernels) {
   std::string errors;
   const auto* header = reinterpret_cast<const Elf64_Ehdr*>(image.data());
-  if (image.size() < sizeof *header || header->e_shoff + header->e_shnum * sizeof(Elf64_Shdr) > image.size()) return "error: no ELF file came out\n";
+  if (image.size() < sizeof *header || header->e_shoff + header->e_shnum * sizeof(Elf64_Shdr) > image.size())
+    return "error: no ELF file came out\n";
   const auto* sections = reinterpret_cast<const Elf64_Shdr*>(image.data() + header->e_shoff);
   const char* names = image.data() + sections[header->e_shstrndx].sh_offset;
   for (unsigned i = 0; i < header->e_shnum; i++) {
@@ -151,7 +148,8 @@ std::string checkShared(const std::string& image, const std::vector<UnitKernel>&
     if (strncmp(name, "kd_shared_", 10) != 0 || sections[i].sh_size <= MOST_STATIC_SHARED || !isdigit(name[10])) continue;
     char text[512];
     snprintf(text, sizeof text, "ptxas error   : Entry function '%s' uses too much shared data (0x%llx bytes, 0x%x max)\n",
-             kernels[static_cast<size_t>(atoi(name + 10))].name.c_str(), static_cast<unsigned long long>(sections[i].sh_size), MOST_STATIC_SHARED);
+             kernels[static_cast<size_t>(atoi(name + 10))].name.c_str(), static_cast<unsigned long long>(sections[i].sh_size),
+             MOST_STATIC_SHARED);
     errors += text;
   }
   return errors;
@@ -237,8 +235,8 @@ EXPORT const char* nvrtcGetErrorString(nvrtcResult result) {
   }
   return "NVRTC_ERROR unknown";
 }
-EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* source, const char* name, int headerCount, const char* const* headers,
-                                      const char* const* headerNames) {
+EXPORT nvrtcResult nvrtcCreateProgram(nvrtcProgram* program, const char* source, const char* name, int headerCount,
+                                      const char* const* headers, const char* const* headerNames) {
   if (program == nullptr || source == nullptr || headerCount < 0) return NVRTC_ERROR_INVALID_INPUT;
   if (headerCount > 0 && (headers == nullptr || headerNames == nullptr)) return NVRTC_ERROR_INVALID_INPUT;
   *program = new Program;
@@ -255,16 +253,16 @@ EXPORT nvrtcResult nvrtcDestroyProgram(nvrtcProgram* program) {
 EXPORT nvrtcResult nvrtcAddNameExpression(nvrtcProgram program, const char* expression) {
   if (program == nullptr || expression == nullptr) return NVRTC_ERROR_INVALID_INPUT;
   if (program->compiled) return NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION;
+  program->lowered.push_back("kd_expression_" + std::to_string(program->expressions.size()));
   program->expressions.push_back(expression);
   return NVRTC_SUCCESS;
 }
 EXPORT nvrtcResult nvrtcGetLoweredName(nvrtcProgram program, const char* expression, const char** name) {
   if (program == nullptr || expression == nullptr || name == nullptr) return NVRTC_ERROR_INVALID_INPUT;
   if (!program->compiled) return NVRTC_ERROR_NO_LOWERED_NAMES_BEFORE_COMPILATION;
-  static auto* names = new std::map<size_t, std::string>;
   for (size_t i = 0; i < program->expressions.size(); i++) {
     if (program->expressions[i] != expression) continue;
-    *name = ((*names)[i] = "kd_expression_" + std::to_string(i)).c_str();
+    *name = program->lowered[i].c_str();
     return NVRTC_SUCCESS;
   }
   return NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID;

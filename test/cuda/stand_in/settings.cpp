@@ -127,8 +127,9 @@ std::string objects() {
   memoryCounts(allocations, bytes, host);
   std::ostringstream text;
   text << "{\"allocations\": " << allocations << ", \"bytes\": " << bytes << ", \"hostAllocations\": " << host
-       << ", \"contexts\": " << objectCounts.contexts << ", \"streams\": " << objectCounts.streams << ", \"events\": " << objectCounts.events
-       << ", \"modules\": " << objectCounts.modules << ", \"graphs\": " << objectCounts.graphs << "}";
+       << ", \"contexts\": " << objectCounts.contexts << ", \"streams\": " << objectCounts.streams
+       << ", \"events\": " << objectCounts.events << ", \"modules\": " << objectCounts.modules
+       << ", \"graphs\": " << objectCounts.graphs << "}";
   return text.str();
 }
 

@@ -1,6 +1,6 @@
 /**
- * CUDA C++ for g++: what NVRTC has built in. Put before every unit by the stand-in's libnvrtc. It includes no header of the host, so that
- * what NVRTC does not know, a unit does not know here either. What needs the other threads of a block is in the stand-in's libcuda.
+ * CUDA C++ for g++: what NVRTC has built in. Put before every unit by the stand-in's libnvrtc. It includes no header of the host, so
+ * that what NVRTC does not know, a unit does not know here either. What needs the other threads of a block is in the stand-in's libcuda.
  */
 #pragma once
 
@@ -33,8 +33,15 @@ static KdThread kd_self;
 #define gridDim (kd_self.grid)
 static const int warpSize = 32;
 
-/** libnvrtc writes this in the place of `__shared__` in kernel number n, so that a kernel's memory is one section. */
+/**
+ * libnvrtc writes this in the place of `__shared__` in kernel number n (`unit`: in other functions), so that a kernel's memory is one
+ * section. What follows the name makes it a section of zeros, and a comment of what the compiler adds.
+ */
+#if defined(__aarch64__)
+#define KD_SHARED(n) static __attribute__((used, section("kd_shared_" #n ",\"aw\",@nobits//")))
+#else
 #define KD_SHARED(n) static __attribute__((used, section("kd_shared_" #n ",\"aw\",@nobits#")))
+#endif
 /** And this for `extern __shared__ T name[];` */
 #define KD_DYNAMIC(T, name) T(&name)[] = *reinterpret_cast<T(*)[]>(kd_self.dynamicShared)
 static __forceinline__ unsigned char* kd_dynamic_shared() {
@@ -76,8 +83,8 @@ struct KdSignature {
     F(*reinterpret_cast<const P*>(arguments + table.at[I].offset)...);
   }
   template <void (*F)(P...)>
-  static constexpr KdKernel describe(const char* name, unsigned maxThreads, unsigned char* sharedBegin, unsigned char* sharedEnd) {
-    return {name, entry<F>(nullptr), table.at, count, table.at[count].offset, maxThreads, sharedBegin, sharedEnd};
+  static constexpr KdKernel describe(const char* name, unsigned maxThreads, unsigned char* begin, unsigned char* end) {
+    return {name, entry<F>(nullptr), table.at, count, table.at[count].offset, maxThreads, begin, end};
   }
 
  private:
@@ -94,7 +101,10 @@ template <class... P>
 constexpr KdSignature<P...> kd_signature(void (*)(P...)) {
   return {};
 }
-#define KD_ENTRY(name, function, maxThreads) decltype(kd_signature(function))::template describe<function>(name, maxThreads, nullptr, nullptr)
+#define KD_ENTRY(name, function, maxThreads) \
+  decltype(kd_signature(function))::template describe<function>(name, maxThreads, nullptr, nullptr)
 #define KD_ENTRY_SHARED(name, function, maxThreads, n) \
   decltype(kd_signature(function))::template describe<function>(name, maxThreads, __start_kd_shared_##n, __stop_kd_shared_##n)
-#define KD_SHARED_BOUNDS(n) extern "C" __attribute__((visibility("hidden"))) unsigned char __start_kd_shared_##n[], __stop_kd_shared_##n[];
+#define KD_SHARED_BOUNDS(n) \
+  extern "C" __attribute__((visibility("hidden"), weak)) unsigned char __start_kd_shared_##n[], __stop_kd_shared_##n[];
+KD_SHARED_BOUNDS(unit)

@@ -96,7 +96,11 @@ static __forceinline__ void __threadfence_system() { __atomic_thread_fence(__ATO
 static __forceinline__ void __nanosleep(unsigned) {}
 [[noreturn]] static __forceinline__ void __trap() { kd_trap("__trap()"); }
 #define assert(condition) ((condition) ? static_cast<void>(0) : kd_trap("assertion failed: " #condition))
-static __forceinline__ long long clock64() { return static_cast<long long>(__builtin_ia32_rdtsc()); }
+/** Rises. */
+static inline long long clock64() {
+  static long long now = 0;
+  return now += 64;
+}
 static __forceinline__ int clock() { return static_cast<int>(clock64()); }
 
 template <class T>

@@ -32,7 +32,9 @@ CUstream_st::CUstream_st(CUcontext context, unsigned flags) : context(context), 
 
 void CUstream_st::perform(Operation& operation) {
   Settings& s = settings();
-  const unsigned delay = operation.kind == Operation::LAUNCH ? s.launchDelay.load() : operation.kind == Operation::COPY ? s.copyDelay.load() : 0;
+  const unsigned delay = operation.kind == Operation::LAUNCH ? s.launchDelay.load()
+                         : operation.kind == Operation::COPY ? s.copyDelay.load()
+                                                             : 0;
   if (delay > 0) std::this_thread::sleep_for(std::chrono::microseconds(delay));
   if (operation.kind == Operation::MARK) {
     operation.marker->complete();
@@ -150,12 +152,15 @@ EXPORT int kindling_stand_in_enqueue(void* handle, const char* name, void (*run)
   const auto* first = static_cast<const unsigned char*>(data);
   std::vector<unsigned char> copy(first, first + bytes);
   if (settings().noop && !stream->capturing) return CUDA_SUCCESS;
-  return enqueue(stream, {Operation::LAUNCH, [name = std::string(name), run, copy = std::move(copy)] {
+  return enqueue(stream, {Operation::LAUNCH,
+                          [name = std::string(name), run, copy = std::move(copy)] {
                             std::vector<unsigned char> mine = copy;
                             LaunchResult result = runGuarded(name.c_str(), run, mine.data(), launchOptions());
-                            if (result.code == 0 && findOverrun(result.message)) result = {CUDA_ERROR_ILLEGAL_ADDRESS, name + ": " + result.message};
+                            if (result.code == 0 && findOverrun(result.message))
+                              result = {CUDA_ERROR_ILLEGAL_ADDRESS, name + ": " + result.message};
                             return result;
-                          }, nullptr});
+                          },
+                          nullptr});
 }
 
 // ----------------------------------------------------------------------------------------------------------------------- streams
@@ -239,10 +244,12 @@ DRIVER(cuLaunchHostFunc, CUstream handle, CUhostFn run, void* data) {
   CUstream stream = nullptr;
   TRY(findStream(handle, stream));
   REQUIRE(run != nullptr);
-  return enqueue(stream, {Operation::HOST, [run, data]() -> LaunchResult {
+  return enqueue(stream, {Operation::HOST,
+                          [run, data]() -> LaunchResult {
                             run(data);
                             return {};
-                          }, nullptr});
+                          },
+                          nullptr});
 }
 DRIVER(cuStreamAddCallback, CUstream handle, CUstreamCallback callback, void* data, unsigned flags) {
   ENTER(cuStreamAddCallback);
@@ -250,10 +257,12 @@ DRIVER(cuStreamAddCallback, CUstream handle, CUstreamCallback callback, void* da
   TRY(findStream(handle, stream));
   REQUIRE(callback != nullptr && flags == 0);
   if (stream->capturing) return refuseCapturing(stream);
-  return enqueue(stream, {Operation::HOST, [=]() -> LaunchResult {
+  return enqueue(stream, {Operation::HOST,
+                          [=]() -> LaunchResult {
                             callback(handle, CUDA_SUCCESS, data);
                             return {};
-                          }, nullptr});
+                          },
+                          nullptr});
 }
 
 // ------------------------------------------------------------------------------------------------------------------------ events
@@ -326,7 +335,8 @@ DRIVER(cuEventElapsedTime, float* milliseconds, CUevent start, CUevent end) {
   MarkerRef from, to;
   TRY(markerOf(start, from));
   TRY(markerOf(end, to));
-  if (from == nullptr || to == nullptr || ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0) return CUDA_ERROR_INVALID_HANDLE;
+  if (from == nullptr || to == nullptr || ((start->flags | end->flags) & CU_EVENT_DISABLE_TIMING) != 0)
+    return CUDA_ERROR_INVALID_HANDLE;
   if (start->context != end->context) return CUDA_ERROR_INVALID_HANDLE;
   if (!from->ready() || !to->ready()) return CUDA_ERROR_NOT_READY;
   *milliseconds = static_cast<float>(static_cast<double>(to->time() - from->time()) * 1e-6);
@@ -340,7 +350,8 @@ DRIVER(cuStreamWaitEvent, CUstream handle, CUevent event, unsigned flags) {
   if (!alive(event, EVENT)) return CUDA_ERROR_INVALID_HANDLE;
   CUstream stream = nullptr;
   TRY(findStream(handle, stream));
-  if (stream->capturing && flags == CU_EVENT_WAIT_EXTERNAL) return captureOperation(stream, {Operation::WAIT, nullptr, nullptr, event});
+  if (stream->capturing && flags == CU_EVENT_WAIT_EXTERNAL)
+    return captureOperation(stream, {Operation::WAIT, nullptr, nullptr, event});
   bool done = false;
   TRY(captureWait(stream, event, done));
   if (done) return CUDA_SUCCESS;

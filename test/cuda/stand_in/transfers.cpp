@@ -23,12 +23,14 @@ CUresult copy(Side toSide, uint64_t to, Side fromSide, uint64_t from, size_t byt
     const auto* first = static_cast<const unsigned char*>(source);
     staged = std::make_shared<std::vector<unsigned char>>(first, first + bytes);
   }
-  TRY(enqueue(stream, {Operation::COPY, [=]() -> LaunchResult {
+  TRY(enqueue(stream, {Operation::COPY,
+                       [=]() -> LaunchResult {
                          if (toSide == DEVICE && !isDeviceRange(to, bytes)) return gone("a copy to");
                          if (fromSide == DEVICE && !isDeviceRange(from, bytes)) return gone("a copy from");
                          memmove(reinterpret_cast<void*>(to), staged != nullptr ? staged->data() : source, bytes);
                          return {};
-                       }, nullptr}));
+                       },
+                       nullptr}));
   // And written before the call returns.
   if (toSide == HOST && !stream->capturing && !isPinned(reinterpret_cast<void*>(to), bytes)) wait = true;
   if (!wait) return CUDA_SUCCESS;
@@ -39,14 +41,17 @@ CUresult copy(Side toSide, uint64_t to, Side fromSide, uint64_t from, size_t byt
 template <class T>
 CUresult fill(CUdeviceptr to, T value, size_t count, CUstream stream, bool wait) {
   if (count == 0) return CUDA_SUCCESS;
-  if (to % sizeof(T) != 0 || count > SIZE_MAX / sizeof(T) || !isDeviceRange(to, count * sizeof(T))) return CUDA_ERROR_INVALID_VALUE;
+  if (to % sizeof(T) != 0 || count > SIZE_MAX / sizeof(T) || !isDeviceRange(to, count * sizeof(T)))
+    return CUDA_ERROR_INVALID_VALUE;
   if (wait) TRY(refuseCapturing(stream));
-  TRY(enqueue(stream, {Operation::COPY, [=]() -> LaunchResult {
+  TRY(enqueue(stream, {Operation::COPY,
+                       [=]() -> LaunchResult {
                          if (!isDeviceRange(to, count * sizeof(T))) return gone("a fill of");
                          T* at = reinterpret_cast<T*>(to);
                          for (size_t i = 0; i < count; i++) at[i] = value;
                          return {};
-                       }, nullptr}));
+                       },
+                       nullptr}));
   if (!wait) return CUDA_SUCCESS;
   stream->drain();
   return usable(stream->context);
@@ -61,14 +66,14 @@ Side sideOf(CUdeviceptr address) {
 
 }  // namespace
 
-#define ON_STREAM(symbol)      \
-  ENTER(symbol);               \
-  CUstream stream = nullptr;   \
+#define ON_STREAM(symbol)    \
+  ENTER(symbol);             \
+  CUstream stream = nullptr; \
   TRY(findStream(handle, stream))
-#define AT_ONCE(symbol)                   \
-  ENTER(symbol);                          \
-  CUstream stream = nullptr;              \
-  TRY(findStream(nullptr, stream));       \
+#define AT_ONCE(symbol)             \
+  ENTER(symbol);                    \
+  CUstream stream = nullptr;        \
+  TRY(findStream(nullptr, stream)); \
   TRY(checkUnsafe())
 
 DRIVER(cuMemcpyHtoDAsync_v2, CUdeviceptr to, const void* from, size_t bytes, CUstream handle) {
@@ -112,14 +117,14 @@ DRIVER(cuMemcpyPeer, CUdeviceptr to, CUcontext, CUdeviceptr from, CUcontext, siz
   return copy(DEVICE, to, DEVICE, from, bytes, stream, true);
 }
 
-#define FILL(symbol, T)                                                                      \
-  DRIVER(symbol##Async, CUdeviceptr to, T value, size_t count, CUstream handle) {            \
-    ON_STREAM(symbol##Async);                                                                \
-    return fill<T>(to, value, count, stream, false);                                         \
-  }                                                                                          \
-  DRIVER(symbol##_v2, CUdeviceptr to, T value, size_t count) {                               \
-    AT_ONCE(symbol##_v2);                                                                    \
-    return fill<T>(to, value, count, stream, true);                                          \
+#define FILL(symbol, T)                                                           \
+  DRIVER(symbol##Async, CUdeviceptr to, T value, size_t count, CUstream handle) { \
+    ON_STREAM(symbol##Async);                                                     \
+    return fill<T>(to, value, count, stream, false);                              \
+  }                                                                               \
+  DRIVER(symbol##_v2, CUdeviceptr to, T value, size_t count) {                    \
+    AT_ONCE(symbol##_v2);                                                         \
+    return fill<T>(to, value, count, stream, true);                               \
   }
 FILL(cuMemsetD8, unsigned char)
 FILL(cuMemsetD16, unsigned short)

@@ -98,7 +98,7 @@ void handle(int number, siginfo_t* info, void* raw) {
 void install() {
   static std::once_flag once;
   std::call_once(once, [] {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_sigaction = handle;
     // The handler is left by siglongjmp, so its signal must not stay blocked.
     action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
@@ -175,7 +175,8 @@ void watch(double seconds) {
     dog.started = true;
     std::thread([&dog] { dog.loop(); }).detach();
   }
-  dog.deadlines[pthread_self()] = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  dog.deadlines[pthread_self()] =
+      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 void unwatch() {

@@ -15,9 +15,7 @@ class Scanner {
     unit_.source.reserve(text.size() + 4096);
     while (at_ < text_.size() && unit_.error.empty()) step();
   }
-  Unit take() {
-    return std::move(unit_);
-  }
+  Unit take() { return std::move(unit_); }
 
  private:
   const std::string& text_;
@@ -32,9 +30,7 @@ class Scanner {
   bool kernelBegins_ = false;
   bool externC_ = false;
 
-  void fail(const std::string& message) {
-    unit_.error = name_ + "(" + std::to_string(line_) + "): error: " + message + "\n";
-  }
+  void fail(const std::string& message) { unit_.error = name_ + "(" + std::to_string(line_) + "): error: " + message + "\n"; }
   void put(size_t end) {
     for (; at_ < end; at_++) {
       if (text_[at_] == '\n') line_++;
@@ -133,7 +129,8 @@ class Scanner {
     } else if (word == "__shared__") {
       at_ = end;
       if (kernelDepth_ >= 0) unit_.kernels.back().shared = true;
-      unit_.source += kernelDepth_ >= 0 ? "KD_SHARED(" + std::to_string(unit_.kernels.size() - 1) + ")" : std::string("KD_SHARED(unit)");
+      unit_.source +=
+          kernelDepth_ >= 0 ? "KD_SHARED(" + std::to_string(unit_.kernels.size() - 1) + ")" : std::string("KD_SHARED(unit)");
       return;
     }
     put(end);
@@ -215,6 +212,6 @@ Unit makeUnit(const std::string& text, const std::string& name, const std::vecto
   const size_t count = unit.kernels.size() + expressions.size();
   source += "static const KdKernel kd_kernels[] = {\n" + table + "{}};\n";
   source += "extern \"C\" __attribute__((visibility(\"default\"))) const KdModule kd_module = {KD_ABI, &kd_self, kd_kernels, " +
-            std::to_string(count) + "};\n";
+            std::to_string(count) + ", __start_kd_shared_unit, __stop_kd_shared_unit};\n";
   return unit;
 }

@@ -209,7 +209,8 @@ void launches() {
     char c;
   } packed = {out, 50, 1.5, 3};
   size_t size = 25;
-  void* extra[] = {reinterpret_cast<void*>(CU_LAUNCH_PARAM_BUFFER_POINTER), &packed, reinterpret_cast<void*>(CU_LAUNCH_PARAM_BUFFER_SIZE), &size, nullptr};
+  void* extra[] = {reinterpret_cast<void*>(CU_LAUNCH_PARAM_BUFFER_POINTER), &packed,
+                   reinterpret_cast<void*>(CU_LAUNCH_PARAM_BUFFER_SIZE), &size, nullptr};
   OK(cuLaunchKernel(store, 1, 1, 1, 1, 1, 1, 0, nullptr, nullptr, extra));
   IS(get<int>(out, 1)[0], 54);
   size = 24;

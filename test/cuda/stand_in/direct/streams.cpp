@@ -143,7 +143,8 @@ void endings() {
 
 void faultsOfHosts() {
   CUstream stream = newStream();
-  OK(kindling_stand_in_enqueue(stream, "a library's function", [](void*) { *reinterpret_cast<volatile int*>(8) = 1; }, nullptr, 0));
+  OK(kindling_stand_in_enqueue(
+      stream, "a library's function", [](void*) { *reinterpret_cast<volatile int*>(8) = 1; }, nullptr, 0));
   IS(cuStreamSynchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS);
   TRUE(control("report").rfind("a library's function: a write at 0x8", 0) == 0);
 }

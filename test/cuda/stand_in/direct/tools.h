@@ -81,7 +81,8 @@ CUresult cuModuleGetFunction(CUfunction*, CUmodule, const char*);
 CUresult cuFuncGetAttribute(int*, CUfunction_attribute, CUfunction);
 CUresult cuFuncSetAttribute(CUfunction, CUfunction_attribute, int);
 CUresult cuFuncGetParamInfo(CUfunction, size_t, size_t*, size_t*);
-CUresult cuLaunchKernel(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void**, void**);
+CUresult cuLaunchKernel(CUfunction, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, CUstream, void**,
+                        void**);
 
 typedef struct _nvrtcProgram* nvrtcProgram;
 int nvrtcVersion(int*, int*);
@@ -108,7 +109,8 @@ inline std::string failed;
 #define TRUE(condition) IS(!!(condition), 1)
 inline void compare(long long actual, long long expected, const char* what, int line) {
   if (actual == expected || !failed.empty()) return;
-  failed = "line " + std::to_string(line) + ": " + what + " is " + std::to_string(actual) + ", expected " + std::to_string(expected);
+  failed =
+      "line " + std::to_string(line) + ": " + what + " is " + std::to_string(actual) + ", expected " + std::to_string(expected);
 }
 
 inline std::string control(const char* command) {
