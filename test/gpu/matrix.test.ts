@@ -1,58 +1,54 @@
-/** Products on matrix units, against the cpu. */
+/** Products, convolutions and attention on matrix units: plans, and some results. matrix.slow.test.ts has the others. */
 
-import { describe, it } from "vitest";
-import type { DType } from "../../ts/core/dtype.ts";
-import { bfloat16, float16, float32 } from "../../ts/core/dtype.ts";
-import { numelOf } from "../../ts/core/shape.ts";
-import { type Case, check, empty, matrixDevices, type Operand, permuted, tensor, uniform } from "./harness.ts";
+import { describe, expect, it } from "vitest";
+import { MINIMAL_CAPS } from "../../gpu/interpreter/device.ts";
+import { stepsOfPart, tileOf } from "../../gpu/plan_matmul.ts";
+import { planMatrix } from "../../gpu/plan_matrix.ts";
+import { registerMatrixTests } from "./matrix_cases.ts";
 
-interface Sizes {
-  readonly batch?: number;
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-}
-interface Form {
-  readonly a?: boolean;
-  readonly b?: boolean;
-  readonly bias?: readonly [number, number, number];
-  readonly alpha?: number;
-  readonly beta?: number;
-  readonly shared?: boolean;
-}
-const dense = (dtype: DType, shape: readonly number[], seed: number): Operand => tensor(dtype, shape, uniform(numelOf(shape), seed));
-const broadcast = (x: Operand, shape: readonly number[]): Operand => ({
-  ...x,
-  shape,
-  strides: x.strides.map((s, d) => (x.shape[d] === 1 ? 0 : s)),
-});
+registerMatrixTests("some");
 
-function product(dtype: DType, { batch = 1, m, n, k }: Sizes, form: Form = {}): Case<"matmul"> {
-  const { alpha = 1, beta = 0 } = form;
-  const a = form.a ? permuted(dense(dtype, [batch, k, m], 1), 0, 2, 1) : dense(dtype, [batch, m, k], 1);
-  const own = form.shared ? 1 : batch;
-  const b = form.b ? permuted(dense(dtype, [own, n, k], 2), 0, 2, 1) : dense(dtype, [own, k, n], 2);
-  const inputs = [a, broadcast(b, [batch, k, n])];
-  if (form.bias) inputs.push(broadcast(dense(dtype, form.bias, 3), [batch, m, n]));
-  return {
-    spec: { kind: "matmul", dtype, bias: form.bias !== undefined },
-    inputs,
-    outputs: [beta === 0 ? empty(dtype, [batch, m, n]) : dense(dtype, [batch, m, n], 4)],
-    params: { alpha, beta, tf32: true },
-    // A factor of TF32 is off by 2^-11 at most; sums of products of numbers up to 1 that cancel.
-    tolerance: dtype === float32 ? { atol: 2 ** -10 * Math.sqrt(k), rtol: 2 ** -10 } : { atol: 2 ** (dtype === float16 ? -10 : -7) },
+describe("plans", () => {
+  const caps = {
+    ...MINIMAL_CAPS,
+    maxWorkgroupStorage: 99 << 10,
+    maxWorkgroupSize: 1024,
+    matrix: { f16: true, bf16: true, tf32: true },
+    asyncCopy: true,
   };
-}
-
-const sizes: readonly [string, Sizes, Form][] = [
-  ["plain", { m: 64, n: 64, k: 64 }, {}],
-  ["a transposed", { m: 64, n: 64, k: 64 }, { a: true }],
-  ["b transposed", { m: 64, n: 64, k: 64 }, { b: true }],
-  ["both transposed", { m: 64, n: 64, k: 64 }, { a: true, b: true }],
-  ["ragged", { m: 77, n: 91, k: 53 }, {}],
-];
-describe.each(matrixDevices)("matmul on $name", (target) => {
-  describe.each([float16, bfloat16, float32])("%s", (dtype) => {
-    it.each(sizes)("%s", (_, shape, form) => check(target, product(dtype, shape, form)));
+  const shapes = [
+    { batch: 1, m: 8192, n: 8192, k: 8192 },
+    { batch: 1, m: 768, n: 3072, k: 8192 },
+    { batch: 1, m: 9, n: 5000, k: 4097 },
+    { batch: 64, m: 64, n: 64, k: 64 },
+    { batch: 1, m: 16, n: 16, k: 100000 },
+    { batch: 1, m: 100, n: 100, k: 33 },
+  ];
+  it.each(shapes)("fit, and their parts cover k: %o", (shape) => {
+    for (const format of ["bf16", "tf32"] as const) {
+      for (const coming of ["copied", "mixed", "gathered"] as const) {
+        for (const processors of [null, 16, 132]) {
+          const plan = planMatrix({ ...caps, processors }, shape, format, coming)!;
+          const tile = tileOf(plan);
+          const steps = stepsOfPart(plan, shape.k);
+          expect(steps * plan.splits).toBeGreaterThanOrEqual(shape.k);
+          expect(steps * (plan.splits - 1)).toBeLessThan(shape.k);
+          expect((tile.m + tile.n) * 64 * plan.stages).toBeLessThanOrEqual(caps.maxWorkgroupStorage);
+          expect(plan.stages).toBeGreaterThanOrEqual(2);
+          expect(tile.m * tile.n).toBe((plan.threads / 32) * plan.rows * plan.columns);
+        }
+      }
+    }
+  });
+  it("large products have large tiles, small results many parts", () => {
+    const plan = (shape: (typeof shapes)[number]) => planMatrix({ ...caps, processors: 132 }, shape, "bf16", "copied")!;
+    expect(tileOf(plan(shapes[0]!)).m * tileOf(plan(shapes[0]!)).n).toBe(128 * 256);
+    expect(plan(shapes[4]!).splits).toBeGreaterThan(8);
+    expect(plan(shapes[0]!).splits).toBe(1);
+  });
+  it("are not made for what is too small, or has no units", () => {
+    expect(planMatrix(caps, { batch: 1, m: 8, n: 1000, k: 1000 }, "f16", "copied")).toBeNull();
+    expect(planMatrix(caps, { batch: 1, m: 100, n: 100, k: 8 }, "f16", "copied")).toBeNull();
+    expect(planMatrix(MINIMAL_CAPS, { batch: 1, m: 100, n: 100, k: 100 }, "f16", "copied")).toBeNull();
   });
 });
