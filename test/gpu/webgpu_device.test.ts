@@ -112,6 +112,29 @@ describe("order", () => {
     expect(await floats(device, x)).toEqual([4.5, 9.5, 16.5, 25.5]);
     expect(await floats(device, y)).toEqual([7, 7, 7, 7]);
   });
+  it("pipelines are made asynchronously, errors are looked for once a batch and pipeline", async () => {
+    const x = bufferOf(device, Float32Array.of(1));
+    affine(context, viewOf(x), viewOf(x), 1, 1, 0, "elementwise");
+    await device.synchronize();
+    const { gpu } = device;
+    const { createComputePipeline, createComputePipelineAsync, pushErrorScope } = gpu;
+    let [atOnce, later, scopes] = [0, 0, 0];
+    gpu.createComputePipeline = (descriptor) => (atOnce++, createComputePipeline.call(gpu, descriptor));
+    gpu.createComputePipelineAsync = (descriptor) => (later++, createComputePipelineAsync.call(gpu, descriptor));
+    gpu.pushErrorScope = (filter) => (scopes++, pushErrorScope.call(gpu, filter));
+    const { submits } = device.stats();
+    for (let i = 0; i < 5; i++) {
+      const k = new KernelBuilder(`times_${i + 2}`, 1);
+      const [from, to] = [k.input("x", "f32"), k.output("y", "f32")];
+      to.store(0, from.load(0).mul(i + 2));
+      context.launch(k.build(), { buffers: [viewOf(x), viewOf(x)], params: {}, groups: 1, aliasing: "elementwise" });
+    }
+    for (let i = 0; i < 100; i++) affine(context, viewOf(x), viewOf(x), 1, 1, 1, "elementwise");
+    expect(await floats(device, x)).toEqual([820]);
+    Object.assign(gpu, { createComputePipeline, createComputePipelineAsync, pushErrorScope });
+    expect([atOnce, later]).toEqual([0, 5]);
+    expect(scopes).toBe(3 * (device.stats().submits - submits) + later);
+  });
   it("more commands than a batch takes, without waiting", async () => {
     const x = bufferOf(device, Float32Array.of(0));
     const { submits } = device.stats();
