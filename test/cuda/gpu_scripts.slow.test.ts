@@ -135,9 +135,9 @@ describe.skipIf(unavailable !== null)("staged for a machine without Node", () =>
 
   it("hands a kernel over in less than a microsecond, where the driver does nothing", async () => {
     const json = join(folder, "dispatch.json");
-    const home = join(folder, "home", readFileSync(join(stage, "id"), "utf8"));
-    const args = [join(home, "app/dist/gpu/bench.js"), "--suite", "dispatch", "--json", json];
-    const { code, output } = await run(process.execPath, args, { KINDLING_STAND_IN_NOOP: "1" });
+    // As one would by hand, on a machine without Node.
+    const program = `source "${stage}/env.sh" && node "$KINDLING_GPU_APP/dist/gpu/bench.js" --suite dispatch --json "${json}"`;
+    const { code, output } = await run("bash", ["-c", program], { KINDLING_STAND_IN_NOOP: "1" });
     expect(code, output).toBe(0);
     const { dispatch } = JSON.parse(readFileSync(json, "utf8")) as {
       dispatch: { noop: boolean; costs: { name: string; spread: [least: number, most: number]; launches: number }[] };
