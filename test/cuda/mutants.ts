@@ -6,9 +6,9 @@ import { CommandBuffer } from "../../gpu/cuda/commands.ts";
 import { CudaMemory } from "../../gpu/cuda/memory.ts";
 import { GpuDevice } from "../../gpu/device.ts";
 import { InterpreterBackend, MINIMAL_CAPS } from "../../gpu/interpreter/backend.ts";
-import type { Program } from "../../gpu/ir.ts";
+import type { Elem, Program } from "../../gpu/ir.ts";
 import { CUDA_PRELUDE, toCuda } from "../../gpu/lower/cuda.ts";
-import { type Memory, MEMORY_OF } from "../../gpu/lower/interpret_memory.ts";
+import { BF16_VALUES, F16_VALUES, type Memory, MEMORY_OF } from "../../gpu/lower/interpret_memory.ts";
 import { addon, ARCH, control, useStandIns } from "./native.ts";
 
 /** A launch as the interpreter carried it out. */
@@ -32,10 +32,11 @@ class RecordingInterpreter extends InterpreterBackend {
   }
 }
 
-/** An interpreter with the capabilities of a GPU of NVIDIA's, and what it has run. */
-export function recordingInterpreter(): { readonly device: GpuDevice; readonly recorded: readonly Recorded[] } {
+/** An interpreter with the capabilities of a GPU of NVIDIA's, with its matrix units or without, and what it has run. */
+export function recordingInterpreter(matrix: boolean): { readonly device: GpuDevice; readonly recorded: readonly Recorded[] } {
   const caps = { wide: true, f16: true, subgroups: { min: 32, max: 32 }, maxStorageBuffers: 64, maxWorkgroupStorage: 96 << 10 };
-  const backend = new RecordingInterpreter({ ...MINIMAL_CAPS, ...caps }, { subgroupSize: 32, fused: true });
+  const units = matrix ? { matrix: { f16: true, bf16: true, tf32: true }, asyncCopy: true, processors: 100 } : {};
+  const backend = new RecordingInterpreter({ ...MINIMAL_CAPS, ...caps, ...units }, { subgroupSize: 32, fused: true });
   const device = new GpuDevice("cuda", backend, { macrotask: () => new Promise((resolve) => setTimeout(resolve)) });
   return { device, recorded: backend.recorded };
 }
@@ -69,6 +70,8 @@ function changes(body: string): { at: number; end: number; operator: Mutant["ope
     put("barrier", index, index + 16, ";");
     put("uneven", index, index, "if (threadIdx.x != 33u) ");
   }
+  for (const { index, 0: call } of body.matchAll(/kd_(commit|wait)_copies(<\d+>)?\(\);/g))
+    put("barrier", index, index + call.length, ";");
   for (const { index } of body.matchAll(/kd_load_uniform\(&/g)) {
     const end = closing(body, index + 15);
     put("barrier", index, end, `(${body.slice(index + 17, end - 1)})`);
@@ -194,18 +197,23 @@ export class MutantLab {
     for (const i of bound) device.free(memories[i]!.address);
     return after.every((bytes, i) => {
       const { elem } = program.buffers[i]!;
-      return close(actual[i]!, new MEMORY_OF[elem](bytes), elem === "f32" || elem === "f64");
+      return close(elem, actual[i]!, new MEMORY_OF[elem](bytes));
     });
   }
 }
 
-/** The order of sums differs between the interpreter and the text; a mistake is larger. */
-function close(actual: Memory, expected: Memory, floats: boolean): boolean {
+/** The order of sums differs between the interpreter and the text, as a part of the greatest value; a mistake is larger. */
+const TOLERANCE: { readonly [E in Elem]?: number } = { f32: 1e-5, f64: 1e-5, f16: 2e-3, bf16: 1e-2 };
+
+function close(elem: Elem, actual: Memory, expected: Memory): boolean {
+  const value = (x: number | bigint): number =>
+    elem === "f16" ? F16_VALUES[Number(x)]! : elem === "bf16" ? BF16_VALUES[Number(x)]! : Number(x);
   let greatest = 0;
-  if (floats) for (const x of expected) if (Math.abs(Number(x)) < Infinity) greatest = Math.max(greatest, Math.abs(Number(x)));
+  for (const x of expected) if (Math.abs(value(x)) < Infinity) greatest = Math.max(greatest, Math.abs(value(x)));
+  const most = (TOLERANCE[elem] ?? 0) * greatest;
   for (let i = 0; i < expected.length; i++) {
     if (Object.is(actual[i], expected[i])) continue;
-    if (!floats || !(Math.abs(Number(actual[i]) - Number(expected[i])) <= 1e-5 * greatest)) return false;
+    if (most === 0 || !(Math.abs(value(actual[i]!) - value(expected[i]!)) <= most)) return false;
   }
   return true;
 }

@@ -11,9 +11,13 @@ type Make = (...shape: number[]) => torch.Tensor;
 const attend = (x: Make, queries: number, keys: number, width: number, heads = 2): torch.Tensor =>
   F.scaled_dot_product_attention(x(1, heads, queries, width), x(1, heads, keys, width), x(1, heads, keys, width));
 
+const bf16 = (t: torch.Tensor): torch.Tensor => t.to(torch.bfloat16);
+
 interface Subject {
   /** Which of the kernels that run is mutated. */
   readonly kernel: RegExp;
+  /** Whether the device has matrix units. */
+  readonly matrix?: boolean;
   /** Sizes are small; tiles are full and not, loops go round once and more often, every thread of a tile is the last one somewhere. */
   readonly runs: readonly ((x: Make) => torch.Tensor | readonly torch.Tensor[])[];
   /** Mutants that change nothing that anybody could see, and why; `most` of them. */
@@ -38,6 +42,34 @@ const SUBJECTS: readonly Subject[] = [
         operator: "bound",
         was: /^const bool v = \(v < p_n\)/,
         why: "n is a multiple of 4: only the first of 4 columns can be n",
+        most: 3,
+      },
+    ],
+  },
+  {
+    kernel: /^matmul/,
+    matrix: true,
+    runs: [
+      (x) => bf16(x(70, 72)).matmul(bf16(x(72, 72))),
+      (x) => bf16(x(33, 104)).matmul(bf16(x(104, 40))),
+      ...[
+        [64, 64],
+        [41, 80],
+        [50, 88],
+        [59, 56],
+      ].map(
+        ([m, n]) =>
+          (x: Make) =>
+            bf16(x(m!, 40)).matmul(bf16(x(40, n!))),
+      ),
+    ],
+    equivalent: [
+      { operator: "bound", was: /s_a_tile.* < p_k\) \? kd_min\(\(p_k - v/, why: "nothing of the row is left", most: 4 },
+      { operator: "bound", was: /s_b_tile.* < p_k\) \? 8u/, why: "beyond k the other factor's tile is zero", most: 4 },
+      {
+        operator: "bound",
+        was: /^if \(\((v|32u|64u) < p_k\)/,
+        why: "a tile is copied, and filled with zeros, that nobody reads",
         most: 3,
       },
     ],
@@ -141,37 +173,41 @@ describe.skipIf(unavailable !== null)("mutants", () => {
     console.log([["kernel".padEnd(16), ...COLUMNS.map((c) => c.padEnd(11))].join(""), ...rows].join("\n"));
   });
 
-  it.each(SUBJECTS.map((s) => [s.kernel.source.replace("^", ""), s] as const))("of %s", (name, { kernel, runs, equivalent }) => {
-    const { device, recorded } = recordingInterpreter();
-    let seed = 0;
-    const make: Make = (...shape) => {
-      torch.manual_seed(++seed);
-      return torch.randn(shape).to({ device });
-    };
-    for (const run of runs) for (const t of [run(make)].flat()) t._storage.materialize();
-    const found = recorded.filter((r) => kernel.test(r.program.name));
-    expect(new Set(found.map((r) => r.program)).size, `one kernel of ${recorded.map((r) => r.program.name).join()}`).toBe(1);
-    const { itself, mutants } = lab.judge(found, (body) => mutantsOf(body, 12));
-    expect(itself).toBe(null);
-    const missed: string[] = [];
-    const left = equivalent.map((e) => e.most);
-    const argue = (operator: Mutant["operator"], was: string): boolean => {
-      const i = equivalent.findIndex((e, k) => e.operator === operator && e.was.test(was) && left[k]! > 0);
-      if (i >= 0) left[i]!--;
-      return i >= 0;
-    };
-    for (const operator of OPERATORS) {
-      const row: Record<string, number | string> = { kernel: name, operator, mutants: 0 };
-      for (const [mutant, verdict] of mutants) {
-        if (mutant.operator !== operator) continue;
-        const argued = verdict === null && argue(operator, mutant.was);
-        const column = verdict ?? (argued ? "equivalent" : "missed");
-        if (column === "missed") missed.push(`${operator}: ${mutant.was}  ->  ${mutant.is}`);
-        row[column] = Number(row[column] ?? 0) + 1;
-        row.mutants = Number(row.mutants) + 1;
+  it.each(SUBJECTS.map((s) => [`${s.kernel.source.replace("^", "")}${s.matrix ? " (bf16)" : ""}`, s] as const))(
+    "of %s",
+    (name, { kernel, matrix, runs, equivalent }) => {
+      const { device, recorded } = recordingInterpreter(matrix ?? false);
+      let seed = 0;
+      const make: Make = (...shape) => {
+        torch.manual_seed(++seed);
+        return torch.randn(shape).to({ device });
+      };
+      for (const run of runs) for (const t of [run(make)].flat()) t._storage.materialize();
+      const found = recorded.filter((r) => kernel.test(r.program.name));
+      const which = found.map((r) => found.findIndex((f) => f.program === r.program));
+      expect(which, `one kernel of ${recorded.map((r) => r.program.name).join()}`).toEqual(runs.map(() => 0));
+      const { itself, mutants } = lab.judge(found, (body) => mutantsOf(body, 12));
+      expect(itself).toBe(null);
+      const missed: string[] = [];
+      const left = equivalent.map((e) => e.most);
+      const argue = (operator: Mutant["operator"], was: string): boolean => {
+        const i = equivalent.findIndex((e, k) => e.operator === operator && e.was.test(was) && left[k]! > 0);
+        if (i >= 0) left[i]!--;
+        return i >= 0;
+      };
+      for (const operator of OPERATORS) {
+        const row: Record<string, number | string> = { kernel: name, operator, mutants: 0 };
+        for (const [mutant, verdict] of mutants) {
+          if (mutant.operator !== operator) continue;
+          const argued = verdict === null && argue(operator, mutant.was);
+          const column = verdict ?? (argued ? "equivalent" : "missed");
+          if (column === "missed") missed.push(`${operator}: ${mutant.was}  ->  ${mutant.is}`);
+          row[column] = Number(row[column] ?? 0) + 1;
+          row.mutants = Number(row.mutants) + 1;
+        }
+        if (row.mutants !== 0) table.push(row);
       }
-      if (row.mutants !== 0) table.push(row);
-    }
-    expect(missed).toEqual([]);
-  });
+      expect(missed).toEqual([]);
+    },
+  );
 });
