@@ -66,6 +66,7 @@ const SUBJECTS: readonly Subject[] = [
     equivalent: [
       { operator: "bound", was: /s_a_tile.* < p_k\) \? kd_min\(\(p_k - v/, why: "nothing of the row is left", most: 4 },
       { operator: "bound", was: /s_b_tile.* < p_k\) \? 8u/, why: "beyond k the other factor's tile is zero", most: 4 },
+      { operator: "bound", was: /^const bool v = \(v < p_n\)/, why: "n is even: the second of two columns cannot be n", most: 1 },
       {
         operator: "bound",
         was: /^if \(\((v|32u|64u) < p_k\)/,
