@@ -60,7 +60,9 @@ export async function standInProblem() {
   if (process.platform !== "linux") return `the stand-ins need Linux; this is ${process.platform}`;
   const cxx = process.env.CXX || "g++";
   const { code, output } = await run(cxx, ["--version"]).catch((error) => ({ code: 1, output: error.message }));
-  return code === 0 ? null : `the stand-ins need g++ (CXX names another compiler); ${cxx}: ${output.trim()}`;
+  if (code !== 0) return `the stand-ins need g++ (CXX names another one); ${cxx}: ${output.trim()}`;
+  // Shared memory of a kernel is one section, by a way of GCC's assembler.
+  return /clang/i.test(output) ? `the stand-ins need GCC's g++ (CXX names it); ${cxx} is clang` : null;
 }
 
 /** The folder with the libraries, after building what is out of date; null, after saying so, where they cannot be built. */
