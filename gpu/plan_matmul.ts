@@ -3,17 +3,20 @@
 import type { GpuCaps } from "./context.ts";
 import { ceilDiv, isNarrow, workgroupSize } from "./plan.ts";
 
-/** Threads of a warp: the subgroups that matrix units take. */
+/** Threads of a warp, and the rectangle that they form ("pipelined"). */
 const WARP = 32;
+export const WARP_ROWS = 8;
+export const WARP_COLUMNS = 4;
 
 /**
  * direct: every thread keeps rows x columns sums in registers and reads both operands from memory at each step.
  * tiled: as direct, but a workgroup shares what it reads through workgroup memory, `depth` steps at a time.
  * thin: few rows; `slices` threads share the steps of one column.
- * matrix: as tiled, but what is said of threads is meant of warps, which multiply on matrix units.
+ * pipelined: as tiled, but tiles come while others are multiplied; `across` counts warps.
+ * matrix: likewise, and what is said of threads is meant of warps, which multiply on matrix units.
  */
 export interface GemmPlan {
-  readonly form: "direct" | "tiled" | "thin" | "matrix";
+  readonly form: "direct" | "tiled" | "thin" | "pipelined" | "matrix";
   /** Threads (warps) of a workgroup along columns; the others lie along rows (thin: along steps). */
   readonly across: number;
   readonly threads: number;
@@ -36,9 +39,12 @@ export interface GemmShape {
 }
 
 export function tileOf(plan: GemmPlan): { readonly m: number; readonly n: number } {
-  const workers = plan.form === "matrix" ? plan.threads / WARP : plan.threads;
-  const down = plan.form === "thin" ? 1 : workers / plan.across;
-  return { m: down * plan.rows, n: plan.across * plan.columns };
+  const { form, threads, across, rows, columns } = plan;
+  if (form === "thin") return { m: rows, n: across * columns };
+  if (form === "direct" || form === "tiled") return { m: (threads / across) * rows, n: across * columns };
+  const down = threads / WARP / across;
+  if (form === "matrix") return { m: down * rows, n: across * columns };
+  return { m: down * WARP_ROWS * rows, n: across * WARP_COLUMNS * columns };
 }
 
 /** Workgroups of one batch entry and one part of k. */

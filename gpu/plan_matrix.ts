@@ -1,5 +1,5 @@
 /**
- * How products are cut up for matrix units. The costs are cycles of one processor of a GPU like the A100, estimated from what its parts can
+ * How products are cut up for matrix units, and for f32 in full precision on GPUs with asynchronous copies. The costs are cycles of one processor of a GPU like the A100, estimated from what its parts can
  * do at best: matrix units, workgroup memory, the second-level cache.
  */
 
@@ -63,19 +63,31 @@ function stagesOf(caps: GpuCaps, plan: GemmPlan): number {
   return Math.min(MOST_STAGES, Math.max(shared, Math.min(3, alone)));
 }
 
+/** Numbers of parts of k that are worth a thought. */
+function partsOf(k: number, depth: number): number[] {
+  const parts = [1];
+  for (let n = 2; n <= MOST_SPLITS && k / n >= 4 * depth; n *= 2) parts.push(n);
+  return parts;
+}
+function roundsOf(plan: GemmPlan, { batch, m, n }: GemmShape, processors: number): number {
+  const tile = tileOf(plan);
+  return ceilDiv(ceilDiv(m, tile.m) * ceilDiv(n, tile.n) * batch * plan.splits, processors);
+}
+function foldCost({ splits }: GemmPlan, { batch, m, n }: GemmShape, processors: number): number {
+  return splits === 1 ? 0 : FOLD + (batch * m * n * splits * 4) / (processors * FOLD_RATE);
+}
+
 function costOf(plan: GemmPlan, shape: GemmShape, processors: number, instructions: number): number {
   const tile = tileOf(plan);
   const warps = plan.threads / 32;
-  const groups = ceilDiv(shape.m, tile.m) * ceilDiv(shape.n, tile.n) * shape.batch * plan.splits;
-  const rounds = ceilDiv(groups, processors);
+  const rounds = roundsOf(plan, shape, processors);
   const work = Math.max(
     (tile.m * tile.n) / MMA_RATE,
     (warps * (plan.rows + plan.columns) * STEP_BYTES) / SHARED_RATE,
     ((tile.m + tile.n) * STEP_BYTES) / CACHE_RATE,
   );
   const meeting = MEETING / 2 / Math.min(rounds, residents(plan.threads));
-  const fold = plan.splits === 1 ? 0 : FOLD + (shape.batch * shape.m * shape.n * plan.splits * 4) / (processors * FOLD_RATE);
-  return rounds * (instructions * (work + meeting) + START + (tile.m * tile.n) / STORE_RATE) + fold;
+  return rounds * (instructions * (work + meeting) + START + (tile.m * tile.n) / STORE_RATE) + foldCost(plan, shape, processors);
 }
 
 /**
@@ -94,11 +106,49 @@ export function planMatrix(caps: GpuCaps, shape: GemmShape, format: MatrixFormat
     const whole: GemmPlan = { form: "matrix", across, threads, rows, columns, depth, splits: 1, stages: 1 };
     const stages = Math.min(coming === "gathered" ? 2 : coming === "mixed" ? 3 : MOST_STAGES, stagesOf(caps, whole));
     if (stages < 2) continue;
-    for (let wanted = 1; wanted <= MOST_SPLITS && (wanted === 1 || k / wanted >= 4 * depth); wanted *= 2) {
-      const cut = { ...whole, splits: wanted, stages };
+    for (const splits of partsOf(k, depth)) {
+      const cut = { ...whole, splits, stages };
       const steps = stepsOfPart(cut, k);
       const plan = { ...cut, splits: ceilDiv(k, steps) };
       const cost = costOf(plan, shape, processors, Math.min(steps, ceilDiv(k, depth) * depth) / (STEP_BYTES / elementBytes));
+      if (cost < least) [best, least] = [plan, cost];
+    }
+  }
+  return best;
+}
+
+/** Of threads, rows and columns each, for full precision. */
+const PIPELINED: readonly Candidate[] = [
+  [256, 4, 8, 8],
+  [128, 2, 8, 8],
+  [128, 2, 4, 8],
+  [128, 4, 4, 4],
+  [128, 2, 4, 4],
+];
+const PIPELINED_DEPTH = 16;
+/** Multiply-adds that a processor does in a cycle, where a thread has many for each word that it reads. */
+const FMA_RATE = 100;
+
+/** The plan of the least cost for f32; null where there are no asynchronous copies, or too few rows or columns. */
+export function planPipelined(caps: GpuCaps, shape: GemmShape): GemmPlan | null {
+  const { m, n, k } = shape;
+  if (!caps.asyncCopy || Math.min(m, n) < 16 || k < PIPELINED_DEPTH) return null;
+  const processors = caps.processors ?? PROCESSORS;
+  let best: GemmPlan | null = null;
+  let least = Infinity;
+  for (const [threads, across, rows, columns] of PIPELINED) {
+    const whole: GemmPlan = { form: "pipelined", across, threads, rows, columns, depth: PIPELINED_DEPTH, splits: 1, stages: 1 };
+    const tile = tileOf(whole);
+    const stages = Math.min(3, Math.floor(caps.maxWorkgroupStorage / ((tile.m + tile.n) * PIPELINED_DEPTH * 4)));
+    if (stages < 3 || threads > caps.maxWorkgroupSize) continue;
+    const rate = FMA_RATE * Math.min(1, (rows * columns) / (rows + columns) / 4);
+    for (const splits of partsOf(k, PIPELINED_DEPTH)) {
+      const steps = stepsOfPart({ ...whole, splits }, k);
+      const plan = { ...whole, splits: ceilDiv(k, steps), stages };
+      const rounds = roundsOf(plan, shape, processors);
+      const meeting = MEETING / Math.min(rounds, residents(threads));
+      const work = steps * ((tile.m * tile.n) / rate) + (steps / PIPELINED_DEPTH) * meeting;
+      const cost = rounds * (work + START + (tile.m * tile.n) / STORE_RATE) + foldCost(plan, shape, processors);
       if (cost < least) [best, least] = [plan, cost];
     }
   }

@@ -159,7 +159,7 @@ export function unrolledFor(k: KernelBuilder, count: number, unroll: number, bod
 
 export function buildGemm(k: KernelBuilder, gemm: Gemm): void {
   const { form } = gemm.plan;
-  if (form === "matrix") throw new TypeError("products on matrix units are built by gemm_matrix.ts");
+  if (form === "matrix" || form === "pipelined") throw new TypeError(`products of the form ${form} have a file of their own`);
   ({ direct, tiled, thin })[form](k, gemm, placeOf(k, gemm.plan));
 }
 

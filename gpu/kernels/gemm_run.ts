@@ -9,6 +9,7 @@ import { type GemmPlan, type GemmShape, stepsOfPart } from "../plan_matmul.ts";
 import { coordinatesOf } from "./common.ts";
 import { buildGemm, type Finish, type Gemm, gemmGroups, gemmKey, gemmParams, type Side } from "./gemm.ts";
 import { buildMatrixGemm, matrixKey, type MatrixOperands } from "./gemm_matrix.ts";
+import { buildPipelinedGemm } from "./gemm_pipelined.ts";
 
 /** The stores of a batch entry's sums. */
 export type FinishBatch = (batch: V) => Finish;
@@ -28,7 +29,7 @@ export interface GemmRun {
   readonly elems?: readonly [Elem, Elem];
   readonly reach?: Gemm["reach"];
   sides(k: KernelBuilder, buffers: readonly [BufferVar, BufferVar], batch: V): { readonly a: Side; readonly b: Side };
-  /** How the operands get to matrix units, where the plan is for them. */
+  /** How the operands get to workgroup memory, where the plan is for matrix units or pipelined. */
   readonly matrix?: MatrixOperands;
   /** Whether two columns, the first of them even, lie side by side and aligned in the output. */
   readonly pairs?: boolean;
@@ -46,7 +47,7 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
   const split = plan.splits > 1;
   const size = shape.batch * shape.m * shape.n;
   const partElem = value as Elem; // as the sums are in registers
-  const matrix = plan.form === "matrix" ? run.matrix! : null;
+  const matrix = plan.form === "matrix" || plan.form === "pipelined" ? run.matrix! : null;
   const pairs = matrix !== null && (split ? shape.n % 2 === 0 : run.pairs === true);
   const operandsKey = matrix === null ? lanes.join("") : `${matrixKey(matrix)}/${pairs}`;
   const key = `${name}/${dtype}/${gemmKey(plan, exact)}/${operandsKey}/${elems.join("")}/${run.sidesKey}/${split ? "" : run.finishKey}`;
@@ -63,7 +64,8 @@ export function runGemm(context: GpuContext, run: GemmRun): void {
       finish,
     };
     if (matrix === null) buildGemm(k, gemm);
-    else buildMatrixGemm(k, gemm, matrix, buffers);
+    else if (plan.form === "matrix") buildMatrixGemm(k, gemm, matrix, buffers);
+    else buildPipelinedGemm(k, gemm, matrix, buffers);
     return k.build();
   });
   const params = { ...run.params, ...gemmParams(plan, shape, stepsOfPart(plan, shape.k)), size };

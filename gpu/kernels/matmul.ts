@@ -7,7 +7,7 @@ import type { BufferVar, KernelBuilder, V } from "../builder.ts";
 import type { GpuContext, GpuLowering } from "../context.ts";
 import type { MatrixFormat } from "../ir.ts";
 import { type GemmShape, planGemm } from "../plan_matmul.ts";
-import { planMatrix } from "../plan_matrix.ts";
+import { planMatrix, planPipelined } from "../plan_matrix.ts";
 import { roundTo } from "../scalar/convert.ts";
 import { linearSide, type Side } from "./gemm.ts";
 import { comingOf, type MatrixOperand } from "./gemm_matrix.ts";
@@ -182,18 +182,21 @@ export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
     const { shape, a, b, bias, out } = productOf(inputs, outputs[0]!);
     const alongK = b.step === 1;
     const format = matrixFormat(context.caps, dtype, params.tf32);
-    const matrix = format && {
-      format,
-      a: matrixOperand(context, format, a, shape.m),
-      b: matrixOperand(context, format, b, shape.n),
+    // In full precision f32 comes the same way.
+    const way = format ?? (dtype.name === "float32" ? "tf32" : null);
+    const matrix = way && {
+      format: way,
+      a: matrixOperand(context, way, a, shape.m),
+      b: matrixOperand(context, way, b, shape.n),
     };
     const coming = matrix === null ? "gathered" : comingOf(matrix);
     const kind = `${alongK}/${format ?? ""}/${coming}`;
-    const plan = plans.find(
-      shape,
-      kind,
-      () => (format && planMatrix(context.caps, shape, format, coming)) ?? planGemm(context.caps, shape, alongK, true),
-    );
+    const plan = plans.find(shape, kind, () => {
+      const { caps } = context;
+      const special = format ? planMatrix(caps, shape, format, coming) : way && planPipelined(caps, shape);
+      return special ?? planGemm(caps, shape, alongK, true);
+    });
+    const copied = plan.form === "matrix" || plan.form === "pipelined";
     // Vectors go where a kernel reads them whole.
     const wanted = plan.form === "tiled" ? "lines" : plan.form === "thin" && a.vector === b.vector ? "steps" : "never";
     const lanes = [a.vector === wanted ? 4 : 1, b.vector === wanted ? 4 : 1] as const;
@@ -206,8 +209,8 @@ export const lowerMatmul: GpuLowering<"matmul"> = (spec, context) => {
       shape,
       plan,
       operands: [a.view, b.view],
-      lanes: plan.form === "matrix" ? [1, 1] : lanes,
-      ...(plan.form === "matrix" ? { elems: elemsOf(format!), matrix: matrix! } : {}),
+      lanes: copied ? [1, 1] : lanes,
+      ...(copied ? { elems: elemsOf(way!), matrix: matrix! } : {}),
       pairs: out.column === 1 && [out.view.offset, out.batch, out.row, shape.n].every((x) => x % 2 === 0),
       sides: (k, buffers, batch) => ({
         a: stridedSide(k, "a", buffers[0], a, batch),

@@ -3,7 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { MINIMAL_CAPS } from "../../gpu/interpreter/device.ts";
 import { stepsOfPart, tileOf } from "../../gpu/plan_matmul.ts";
-import { planMatrix } from "../../gpu/plan_matrix.ts";
+import { planMatrix, planPipelined } from "../../gpu/plan_matrix.ts";
 import { registerMatrixTests } from "./matrix_cases.ts";
 
 registerMatrixTests("some");
@@ -39,6 +39,22 @@ describe("plans", () => {
         }
       }
     }
+  });
+  it.each(shapes.slice(1))("in full precision, likewise: %o", (shape) => {
+    for (const processors of [null, 16, 132]) {
+      const plan = planPipelined({ ...caps, processors }, shape);
+      if (Math.min(shape.m, shape.n) < 16) {
+        expect(plan).toBeNull();
+        continue;
+      }
+      const tile = tileOf(plan!);
+      const steps = stepsOfPart(plan!, shape.k);
+      expect(steps * plan!.splits).toBeGreaterThanOrEqual(shape.k);
+      expect(steps * (plan!.splits - 1)).toBeLessThan(shape.k);
+      expect((tile.m + tile.n) * 64 * plan!.stages).toBeLessThanOrEqual(caps.maxWorkgroupStorage);
+      expect(tile.m * tile.n).toBe(plan!.threads * plan!.rows * plan!.columns);
+    }
+    expect(planPipelined({ ...caps, asyncCopy: false }, shape)).toBeNull();
   });
   it("large products have large tiles, small results many parts", () => {
     const plan = (shape: (typeof shapes)[number]) => planMatrix({ ...caps, processors: 132 }, shape, "bf16", "copied")!;

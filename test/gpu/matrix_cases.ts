@@ -1,4 +1,4 @@
-/** Products, convolutions and attention on matrix units, against the cpu: some for every run, the rest for long ones. */
+/** Products, convolutions and attention on GPUs with matrix units, against the cpu: some for every run, the rest for long ones. */
 
 import { describe, it } from "vitest";
 import type { DType } from "../../ts/core/dtype.ts";
@@ -54,7 +54,7 @@ const toleranceOf = (dtype: DType, terms: number): { atol: number; rtol: number 
     ? { atol: 2 ** -11 * Math.sqrt(terms), rtol: 2 ** -10 }
     : { atol: dtype === float16 ? 2 ** -10 : 2 ** -7, rtol: dtype === float16 ? 2 ** -10 : 2 ** -7 };
 
-function product(dtype: DType, { batch = 1, m, n, k }: Sizes, form: Form = {}): Case<"matmul"> {
+function product(dtype: DType, { batch = 1, m, n, k }: Sizes, form: Form = {}, tf32 = true): Case<"matmul"> {
   const { alpha = 1, beta = 0, gap = 0 } = form;
   const operand = (rows: number, columns: number, turned: boolean | undefined, seed: number): Operand =>
     turned ? permuted(dense(dtype, [batch, columns, rows], seed, gap), 0, 2, 1) : dense(dtype, [batch, rows, columns], seed, gap);
@@ -64,8 +64,8 @@ function product(dtype: DType, { batch = 1, m, n, k }: Sizes, form: Form = {}): 
     spec: { kind: "matmul", dtype, bias: form.bias !== undefined },
     inputs,
     outputs: [beta === 0 ? empty(dtype, [batch, m, n]) : dense(dtype, [batch, m, n], 4)],
-    params: { alpha, beta, tf32: true },
-    tolerance: toleranceOf(dtype, k * alpha ** 2),
+    params: { alpha, beta, tf32 },
+    tolerance: tf32 ? toleranceOf(dtype, k * alpha ** 2) : { atol: 2e-6 * Math.sqrt(k) },
   };
 }
 
@@ -218,6 +218,7 @@ export function registerMatrixTests(part: "some" | "rest"): void {
   };
   const dtypes = [float16, bfloat16, float32];
   const cases = (target: Target, d: number): void => {
+    each("matmul in full precision: ", products, 5 * d, ([, sizes, form]) => check(target, product(float32, sizes, form, false)));
     dtypes.forEach((dtype, t) => {
       const from = 2 * t + 3 * d;
       each(`matmul of ${dtype}: `, products, from, ([, sizes, form]) => check(target, product(dtype, sizes, form)));
@@ -242,11 +243,9 @@ export function registerMatrixTests(part: "some" | "rest"): void {
       q[9] = NaN;
       await check(target, { ...heads_, inputs: [tensor(float32, [2, 5, 4], q), ...heads_.inputs.slice(1)] });
     });
-    it("float32 is exact where TF32 is not asked for", async () => {
-      const { tolerance: _, ...test } = product(float32, { m: 64, n: 64, k: 64 });
-      const exact = { atol: 1e-5, rtol: 1e-5 };
-      await check(target, { ...test, params: { alpha: 1, beta: 0 }, tolerance: exact });
-      await check(target, { ...test, params: { alpha: 1, beta: 0, tf32: false }, tolerance: exact });
+    it("float32 is in full precision unless TF32 is asked for", async () => {
+      const test = product(float32, { m: 64, n: 64, k: 64 }, {}, false);
+      await check(target, { ...test, params: { alpha: 1, beta: 0 } });
     });
   });
 }
