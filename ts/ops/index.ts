@@ -10,6 +10,7 @@ import * as complex from "./complex.ts";
 import * as convert from "./convert.ts";
 import * as creation from "./creation.ts";
 import * as creation_more from "./creation_more.ts";
+import * as decompositions from "./decompositions.ts";
 import * as extrema from "./extrema.ts";
 import * as extremes from "./extremes.ts";
 import * as fill from "./fill.ts";
@@ -58,6 +59,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof convert>,
       Methods<typeof creation>,
       Methods<typeof creation_more>,
+      Methods<typeof decompositions>,
       Methods<typeof extrema>,
       Methods<typeof extremes>,
       extremes.ExtremeMethods,
@@ -101,6 +103,7 @@ for (const family of [
   convert,
   creation,
   creation_more,
+  decompositions,
   extrema,
   extremes,
   fill,
@@ -160,6 +163,7 @@ export {
   type TensorOptions,
 } from "./creation.ts";
 export * from "./creation_more.ts";
+export * from "./decompositions.ts";
 export * from "./extrema.ts";
 export { amax, amin, aminmax, argmax, argmin, max, min } from "./extremes.ts";
 export * from "./fill.ts";

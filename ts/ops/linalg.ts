@@ -1,4 +1,4 @@
-/** torch.linalg: norms and products of vectors and matrices. */
+/** torch.linalg: norms and products of vectors and matrices; decompositions and solvers are in linalg/. */
 
 import { Category, int64, type DType, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
@@ -10,6 +10,8 @@ import { cat } from "./joining.ts";
 import { cross as crossProduct, matrix_power as power } from "./matrix.ts";
 import { matrixNormOf, normOf, vectorNormOf, type NormArgs } from "./norms.ts";
 import type { Dims } from "./reduction.ts";
+
+export * from "./linalg/index.ts";
 
 export const vector_norm: Op<[x: Tensor, ...NormArgs<Scalar>], Tensor> = composite(
   "vector_norm",

@@ -1,7 +1,7 @@
 /** Traces, cross products, powers of matrices. */
 
 import { bool, int64 } from "../core/dtype.ts";
-import { NotImplementedError, RuntimeError } from "../core/errors.ts";
+import { RuntimeError } from "../core/errors.ts";
 import { broadcastShapes, formatShape, normalizeDim } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
@@ -63,9 +63,7 @@ export const matrix_power: Op<[input: Tensor, ...Args<[{ n: number }]>], Tensor,
     if (n === 0) return input.masked_fill(input.new_ones([], { dtype: bool }), 0).add(input.new_ones([size!]).diag());
     let base = input;
     if (n < 0) {
-      const inv = registry.get("linalg.inv") as ((a: Tensor) => Tensor) | undefined;
-      if (inv === undefined)
-        throw new NotImplementedError("linalg.matrix_power: negative powers need linalg.inv, which is not there yet");
+      const inv = registry.get("linalg.inv") as (a: Tensor) => Tensor;
       base = inv(input);
     }
     let out: Tensor | null = null;

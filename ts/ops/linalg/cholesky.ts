@@ -1,0 +1,226 @@
+/** Cholesky and LDL factorisations, and what is solved with them. */
+
+import { RuntimeError } from "../../core/errors.ts";
+import { numelOf, sameShape, type Shape } from "../../core/shape.ts";
+import type { Tensor } from "../../core/tensor.ts";
+import { composite, defineOp, named, type Op } from "../../engine/define.ts";
+import type { Args } from "../../engine/signature.ts";
+import {
+  batchOf,
+  broadcastBatches,
+  checkInfo,
+  checkMatrix,
+  checkSquare,
+  columnsOf,
+  complaints,
+  forBatch,
+  integersOf,
+  integerTensorOf,
+  part,
+  rowsOf,
+  tensorOf,
+  valuesOf,
+} from "./batches.ts";
+import { factorCholesky, factorLDL, solveLDL, solveTriangle } from "./elimination.ts";
+import { pivotsOf } from "./lu.ts";
+import { checkSystem, identity, solveLeft } from "./triangular.ts";
+
+/** Filled by the forward pass with what is no output of the op. (A class: a plain object would be taken for options.) */
+class Found {
+  infos = new Int32Array(0);
+}
+
+/** L of the lower triangle of A. */
+const factor: Op<[A: Tensor, found: Found], Tensor> = defineOp("linalg.cholesky_ex", "A, found", {
+  doc: "",
+  method: false,
+  forward(ctx, A: Tensor, found: Found) {
+    const n = rowsOf(A);
+    const a = valuesOf(A, "linalg.cholesky");
+    const infos = new Int32Array(numelOf(batchOf(A)));
+    forBatch(batchOf(A), (i) => {
+      infos[i] = factorCholesky(part(a, i, n * n), n);
+    });
+    found.infos = infos;
+    const L = tensorOf(a, A.shape, A);
+    ctx.save(L);
+    return L;
+  },
+  backward(ctx, g: Tensor) {
+    const [L] = ctx.saved() as [Tensor];
+    // L^-H sym(tril(L^H g), halved on the diagonal) L^-1
+    const lower = L.mH.matmul(g.tril()).tril();
+    const middle = lower.add(lower.tril(-1).mH).mul(0.5);
+    const half = solveLeft(L.mH, middle, true, false);
+    return [solveLeft(L.mH, half.mH, true, false).mH];
+  },
+});
+
+/** The factor and its infos; upper: the upper triangle is read, and A = U^H U. */
+export function choleskyOf(op: string, A: Tensor, upper: boolean): { factor: Tensor; infos: Int32Array } {
+  checkSquare(op, "A", A);
+  const found = new Found();
+  const L = factor(upper ? A.mH : A, found);
+  return { factor: upper ? L.mH : L, infos: found.infos };
+}
+
+export function checkedCholesky(op: string, A: Tensor, upper: boolean): Tensor {
+  const { factor: L, infos } = choleskyOf(op, A, upper);
+  checkInfo(op, infos, batchOf(A), complaints.cholesky);
+  return L;
+}
+
+export const cholesky: Op<[A: Tensor, options?: { upper?: boolean }], Tensor> = composite(
+  "linalg.cholesky",
+  "A, *, upper=False",
+  { doc: "L with A = L L^H of positive-definite A; with upper, U with A = U^H U.", method: false },
+  (A: Tensor, upper: boolean) => checkedCholesky("linalg.cholesky", A, upper),
+);
+
+type CholeskyExOp = Op<
+  [A: Tensor, options?: { upper?: boolean; check_errors?: boolean }],
+  Tensor[] & { readonly L: Tensor; readonly info: Tensor }
+>;
+
+export const cholesky_ex: CholeskyExOp = composite(
+  "linalg.cholesky_ex",
+  "A, *, upper=False, check_errors=False",
+  { doc: "cholesky, with info (the order of the leading minor that is not positive) instead of an error.", method: false },
+  (A: Tensor, upper: boolean, check: boolean) => {
+    const { factor: L, infos } = choleskyOf("linalg.cholesky_ex", A, upper);
+    if (check) checkInfo("linalg.cholesky_ex", infos, batchOf(A), complaints.cholesky);
+    return named(["L", "info"], [L, integerTensorOf(infos, batchOf(A), A)]);
+  },
+);
+
+type SolveCore = Op<[B: Tensor, L: Tensor, upper: boolean], Tensor>;
+
+/** By the triangle of L; as in PyTorch the gradient of L is that of L L^H for all of L, zeros included. */
+const choleskySolve: SolveCore = defineOp("cholesky_solve", "B, L, upper", {
+  doc: "",
+  method: false,
+  forward(ctx, B: Tensor, L: Tensor, upper: boolean) {
+    const [n, r] = [rowsOf(B), columnsOf(B)];
+    const b = valuesOf(B, "cholesky_solve");
+    const l = valuesOf(L, "cholesky_solve");
+    forBatch(batchOf(B), (i) => {
+      const [own, right] = [part(l, i, n * n), part(b, i, n * r)];
+      solveTriangle(own, n, right, r, upper, false, upper);
+      solveTriangle(own, n, right, r, upper, false, !upper);
+    });
+    const X = tensorOf(b, B.shape, B);
+    ctx.state = upper;
+    ctx.save(L, ctx.needs[1] ? X : null);
+    return X;
+  },
+  backward(ctx, g: Tensor) {
+    const [L, X] = ctx.saved() as [Tensor, Tensor];
+    const upper = ctx.state as boolean;
+    const gB = choleskySolve(g, L, upper);
+    if (!ctx.needs[1]) return [gB];
+    const product = gB.matmul(X.mH);
+    const both = product.add(product.mH);
+    return [gB, (upper ? L.matmul(both) : both.matmul(L)).neg()];
+  },
+});
+
+type CholeskySolveOp = Op<[input: Tensor, ...Args<[{ L: Tensor }, { upper?: boolean }]>], Tensor, "method">;
+
+export const cholesky_solve: CholeskySolveOp = composite(
+  "cholesky_solve",
+  "input, L, upper=False",
+  { doc: "X with A X = input, by A's Cholesky factor." },
+  (input: Tensor, L: Tensor, upper: boolean) => {
+    checkMatrix("cholesky_solve", "input", input);
+    checkSquare("cholesky_solve", "L", L);
+    checkSystem("cholesky_solve", L, input, true);
+    const [l, b] = broadcastBatches("cholesky_solve", L, input);
+    return choleskySolve(b, l, upper);
+  },
+);
+
+type CholeskyInverseOp = Op<[input: Tensor, ...Args<[{ upper?: boolean }]>], Tensor, "method">;
+
+export const cholesky_inverse: CholeskyInverseOp = composite(
+  "cholesky_inverse",
+  "input, upper=False",
+  { doc: "The inverse of A, by A's Cholesky factor." },
+  (input: Tensor, upper: boolean) => {
+    checkSquare("cholesky_inverse", "input", input);
+    return choleskySolve(identity(input, rowsOf(input), batchOf(input)), input, upper);
+  },
+);
+
+type LDL = Tensor[] & { readonly LD: Tensor; readonly pivots: Tensor; readonly info: Tensor };
+type LDLFactor = Op<[A: Tensor, infos: Int32Array], Tensor[]>;
+
+const ldl: LDLFactor = defineOp("linalg.ldl_factor_ex", "A, infos", {
+  doc: "",
+  method: false,
+  forward(_ctx, A: Tensor, infos: Int32Array) {
+    const n = rowsOf(A);
+    const a = valuesOf(A, "linalg.ldl_factor");
+    const pivots = new Int32Array(infos.length * n);
+    forBatch(batchOf(A), (i) => {
+      infos[i] = factorLDL(part(a, i, n * n), n, part(pivots, i, n));
+    });
+    return [tensorOf(a, A.shape, A), integerTensorOf(pivots, A.shape.slice(0, -1), A)];
+  },
+});
+
+function ldlFactor(op: string, A: Tensor, check: boolean): LDL {
+  checkSquare(op, "A", A);
+  const infos = new Int32Array(numelOf(batchOf(A)));
+  const [LD, pivots] = ldl(A, infos) as [Tensor, Tensor];
+  if (check) checkInfo(op, infos, batchOf(A), complaints.ldl);
+  return named(["LD", "pivots", "info"], [LD, pivots, integerTensorOf(infos, batchOf(A), A)]);
+}
+
+type LDLFactorOp = Op<
+  [A: Tensor, options?: { hermitian?: boolean }],
+  Tensor[] & { readonly LD: Tensor; readonly pivots: Tensor }
+>;
+
+export const ldl_factor: LDLFactorOp = composite(
+  "linalg.ldl_factor",
+  "A, *, hermitian=False",
+  { doc: "L and D of the symmetric A's lower triangle in one matrix, and the pivots that ldl_solve wants.", method: false },
+  (A: Tensor) => {
+    const { LD, pivots } = ldlFactor("torch.linalg.ldl_factor", A, true);
+    return named(["LD", "pivots"], [LD, pivots]);
+  },
+);
+
+export const ldl_factor_ex: Op<[A: Tensor, options?: { hermitian?: boolean; check_errors?: boolean }], LDL> = composite(
+  "linalg.ldl_factor_ex",
+  "A, *, hermitian=False, check_errors=False",
+  { doc: "ldl_factor, with info (the row of a block of D that is zero, from 1) instead of an error.", method: false },
+  (A: Tensor, _hermitian: boolean, check: boolean) => ldlFactor("linalg.ldl_factor_ex", A, check),
+);
+
+type LDLSolveOp = Op<[LD: Tensor, pivots: Tensor, B: Tensor, options?: { hermitian?: boolean }], Tensor>;
+
+export const ldl_solve: LDLSolveOp = defineOp("linalg.ldl_solve", "LD, pivots, B, *, hermitian=False", {
+  doc: "X with A X = B by what ldl_factor gave for A.",
+  method: false,
+  forward(_ctx, LD: Tensor, pivots: Tensor, B: Tensor) {
+    const op = "linalg.ldl_solve";
+    checkSquare(op, "LD", LD);
+    checkMatrix(op, "B", B);
+    checkSystem(op, LD, B, true);
+    const own = pivotsOf(op, LD, pivots);
+    const [a, b] = broadcastBatches(op, LD, B);
+    const batch: Shape = batchOf(a);
+    const [n, r] = [rowsOf(b), columnsOf(b)];
+    const wide = sameShape(a.shape, LD.shape) ? own : integersOf(pivots.expand([...batch, n]), op);
+    if (wide.some((p) => p === 0 || Math.abs(p) > n)) {
+      throw new RuntimeError(`${op}: pivots must be those of ldl_factor, from 1 to ${n} or their negatives`);
+    }
+    const factors = valuesOf(a, op);
+    const x = valuesOf(b, op);
+    forBatch(batch, (i) => {
+      solveLDL(part(factors, i, n * n), n, part(wide, i, n), part(x, i, n * r), r);
+    });
+    return tensorOf(x, b.shape, b);
+  },
+});
