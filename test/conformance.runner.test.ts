@@ -399,14 +399,14 @@ describe("training", () => {
 describe("reports", () => {
   it("the list of known units grows and tells what is lost", async () => {
     const { report } = await run(corpusOf({ cases: [good] }));
-    expect(extend({ ops: ["abs"], training: [] }, "ops", report)).toEqual({
-      extended: { ops: ["abs", "double"], training: [] },
+    expect(extend({ ops: ["abs"], training: [], files: [] }, "ops", report)).toEqual({
+      extended: { ops: ["abs", "double"], training: [], files: [] },
       added: ["double"],
       lost: [],
     });
     const { report: worse } = await run(corpusOf({ cases: [{ ...good, output: { tensor: "x" } }] }));
-    expect(extend({ ops: ["double"], training: [] }, "ops", worse)).toEqual({
-      extended: { ops: ["double"], training: [] },
+    expect(extend({ ops: ["double"], training: [], files: [] }, "ops", worse)).toEqual({
+      extended: { ops: ["double"], training: [], files: [] },
       added: [],
       lost: ["double"],
     });

@@ -15,7 +15,10 @@ export {
 } from "./core/grad_mode.ts";
 export * from "./ops/index.ts";
 export * as autograd from "./autograd/index.ts";
+export * as distributions from "./distributions/index.ts";
 export * as io from "./io/index.ts";
+export { load, type MapLocation, type TorchLoadOptions } from "./io/torch_load.ts";
+export { save } from "./io/torch_save.ts";
 export { from_image, type FromImageOptions, type ImageLike, type ImageMode, type ImageSource } from "./io/image.ts";
 export * as nn from "./nn/index.ts";
 export * as optim from "./optim/index.ts";

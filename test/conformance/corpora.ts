@@ -1,6 +1,7 @@
 /** Which kind a corpus is, and what runs it. */
 
 import { readJson, type Corpus, type JsonObject } from "./corpus.ts";
+import { runFiles } from "./files.ts";
 import { type Jobs, jobsOf, type OpEntry } from "./ops.ts";
 import type { Outcome } from "./outcome.ts";
 import type { Session } from "./session.ts";
@@ -8,7 +9,7 @@ import { together } from "./together.ts";
 import { runFamily } from "./training/family.ts";
 
 export interface RunOptions {
-  /** Runs only the units (operation, FAMILY, FAMILY/GROUP) that it accepts. */
+  /** Runs only the units (operation, FAMILY, FAMILY/GROUP, FILE) that it accepts. */
   readonly only?: (unit: string) => boolean;
   /** Runs only the cases that it accepts; it is asked once for each. */
   readonly pick?: (unit: string, id: string) => boolean;
@@ -20,9 +21,10 @@ export interface RunOptions {
 interface Index {
   readonly ops?: Readonly<Record<string, OpEntry>>;
   readonly families?: JsonObject;
+  readonly files?: readonly string[];
 }
 
-/** Runs a corpus of operations or of training; says which it was, for the summary. */
+/** Runs a corpus of operations, of training or of files; says which it was, for the summary. */
 export async function runCorpus(
   session: Session,
   corpus: Corpus,
@@ -48,7 +50,11 @@ export async function runCorpus(
     }
     return "groups";
   }
-  throw new Error("the index names neither ops nor families: this is no corpus that can be run");
+  if (index.files !== undefined) {
+    await runFiles(session, corpus, index.files, only, pick, report);
+    return "files";
+  }
+  throw new Error("the index names neither ops, families nor files: this is no corpus that can be run");
 }
 
 /** Lets finalizers run, which give a library's memory back. */

@@ -13,10 +13,10 @@ function readPack(path: string): Uint8Array {
   return brotliDecompressSync(readFileSync(path));
 }
 
-/** The json and safetensors files of a directory, as `unpack` takes them. */
+/** The files of a corpus in a directory, as `unpack` takes them. */
 function joinFiles(directory: string): Uint8Array {
   const names = readdirSync(directory)
-    .filter((name) => /\.(json|safetensors)$/.test(name))
+    .filter((name) => /\.(json|safetensors|pt|npy|npz)$/.test(name))
     .sort();
   const contents = names.map((name) => readFileSync(join(directory, name)));
   const header = Buffer.from(JSON.stringify(names.map((name, i) => [name, contents[i].length])));

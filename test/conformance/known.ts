@@ -2,7 +2,7 @@
 
 import type { Report } from "./report.ts";
 
-export type Known = Readonly<Record<"ops" | "training", readonly string[]>>;
+export type Known = Readonly<Record<"ops" | "training" | "files", readonly string[]>>;
 
 /** Adds what a run shows to be complete; `lost` is what the list promises and the run does not show. */
 export function extend(known: Known, kind: keyof Known, report: Report): { extended: Known; added: string[]; lost: string[] } {

@@ -1,6 +1,6 @@
 /**
- * `npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda|interpreter] [--op NAME,…] [--json FILE] [--threads N]`: runs a corpus, of operations or of
- * training, against the library. Lists what has not passed, then sums up; the exit status is 0 only when nothing failed.
+ * `npm run conformance -- --corpus DIR [--device cpu|webgpu|cuda|interpreter] [--op NAME,…] [--json FILE] [--threads N]`: runs a corpus, of operations, of
+ * training or of files, against the library. Lists what has not passed, then sums up; the exit status is 0 only when nothing failed.
  * `--share N`: one case in N, and the first of each operation or group. `--browser`: in Chromium, where N is 5 unless given.
  * `--against FILE`: another run's --json; what failed there, too, does not count. `--device interpreter`: cuda's kernels, interpreted.
  *
@@ -107,7 +107,7 @@ function failuresBeyond(report: Report, file: string): string[] {
 function update(what: string, report: Report): void {
   const file = new URL("./known.json", import.meta.url);
   const known = JSON.parse(readFileSync(file, "utf8")) as Known;
-  const { extended, added, lost } = extend(known, what === "ops" ? "ops" : "training", report);
+  const { extended, added, lost } = extend(known, what === "ops" || what === "files" ? what : "training", report);
   writeFileSync(file, `${JSON.stringify(extended, null, 2)}\n`);
   console.log(`known.json: ${added.length} added`);
   for (const unit of lost) console.log(`known.json: ${unit} is in the list and does not pass in full any more`);

@@ -1,9 +1,9 @@
 /** The header of a safetensors file, every claim of which is checked against the size of the file before anything is allocated. */
 
-import { ValueError } from "../core/errors.ts";
+import { FileFormatError } from "./format.ts";
 
 /** The file is not what it says it is. */
-export class SafetensorError extends ValueError {
+export class SafetensorError extends FileFormatError {
   override name = "SafetensorError";
 }
 
@@ -105,7 +105,7 @@ function checkMetadata(value: unknown): Record<string, string> {
   return value as Record<string, string>;
 }
 
-const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
+export const isCount = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
 
 function checkEntry(name: string, value: unknown, start: number, size: number): TensorInfo {
   const fail = (what: string): never => {

@@ -14,3 +14,20 @@ export {
   type Readable,
   type SaveOptions,
 } from "./safetensors.ts";
+export { FileFormatError, UnpicklingError } from "./format.ts";
+export {
+  load_npy,
+  load_npz,
+  read_npy,
+  read_npz,
+  save_npy,
+  save_npz,
+  type NpzOptions,
+  type NumpyArray,
+  type NumpyData,
+  type NumpyLoadOptions,
+  type NumpyType,
+} from "./numpy.ts";
+export { GgufFile, load_gguf, open_gguf, type GgufLoadOptions, type GgufTensorInfo, type GgufValue } from "./gguf.ts";
+export { load_sharded, save_sharded, type ShardedLoadOptions, type ShardedSaveOptions } from "./sharded.ts";
+export type { Writable } from "./torch_save.ts";

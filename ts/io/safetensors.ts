@@ -7,6 +7,7 @@ import { Tensor } from "../core/tensor.ts";
 import { empty } from "../engine/run.ts";
 import { describe } from "../engine/signature.ts";
 import { get_default_device, resolveDevice } from "../ops/devices.ts";
+import { joined, pieces } from "./format.ts";
 import { headerLength, parseHeader, SafetensorError, writeHeader, type Header, type TensorInfo } from "./header.ts";
 import { fileSystem, memory, openSource, type ByteSource, type Readable } from "./source.ts";
 
@@ -38,13 +39,6 @@ export interface LoadOptions {
   device?: Device | string | null;
 }
 
-/** Read at once from a source, so that large tensors do not lie in memory twice. */
-const PIECE = 1 << 24;
-
-function* pieces(from: number, to: number): Generator<[from: number, to: number]> {
-  for (let at = from; at < to; at += PIECE) yield [at, Math.min(to, at + PIECE)];
-}
-
 function prepare(tensors: NamedTensors, { metadata = null }: SaveOptions) {
   const named = tensors instanceof Map ? [...(tensors as ReadonlyMap<string, Tensor>)] : Object.entries(tensors);
   const list = named.map(([name, tensor]) => {
@@ -71,15 +65,7 @@ async function* partsOf(tensors: NamedTensors, options: SaveOptions): AsyncGener
 
 /** The bytes of a safetensors file. */
 export async function save(tensors: NamedTensors, options: SaveOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array[] = [];
-  for await (const part of partsOf(tensors, options)) parts.push(part);
-  const bytes = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return joined(partsOf(tensors, options));
 }
 
 /** Writes a safetensors file: whole, or not at all. */

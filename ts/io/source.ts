@@ -49,7 +49,8 @@ export async function openSource(what: string, from: Readable): Promise<ByteSour
   throw new TypeError(`${what}: expected bytes, a Blob, a Response, a path or a URL, got ${typeof from}`);
 }
 
-function pathOf(url: URL): string {
+/** @internal */
+export function pathOf(url: URL): string {
   return decodeURIComponent(url.pathname).replace(/^\/([A-Za-z]:)/, "$1");
 }
 

@@ -31,6 +31,11 @@ export interface OptimizerStateDict {
   state: Record<number, ParamState>;
   param_groups: Record<string, unknown>[];
 }
+/** The same as torch.load gives it: a dict whose keys are numbers is a Map. */
+export interface LoadedOptimizerState {
+  readonly state: ReadonlyMap<number, ParamState>;
+  readonly param_groups: OptimizerStateDict["param_groups"];
+}
 
 type StepHook = (optimizer: Optimizer) => void;
 
@@ -184,7 +189,7 @@ export abstract class Optimizer {
   }
 
   /** Goes on from a checkpoint. Tensors are copied, in the type and on the device of their parameters. */
-  load_state_dict(state_dict: OptimizerStateDict): void {
+  load_state_dict(state_dict: OptimizerStateDict | LoadedOptimizerState): void {
     const saved = state_dict.param_groups;
     if (saved.length !== this.param_groups.length) {
       throw new ValueError("loaded state dict has a different number of parameter groups");
@@ -199,7 +204,9 @@ export abstract class Optimizer {
       numbers.forEach((n, j) => byNumber.set(n, own[j]!));
     });
     const state = new Map<Tensor, ParamState>();
-    for (const [number, values] of Object.entries(state_dict.state)) {
+    const byKey = state_dict.state;
+    const entries = byKey instanceof Map ? (byKey as ReadonlyMap<number, ParamState>) : Object.entries(byKey as object);
+    for (const [number, values] of entries as Iterable<[string | number, ParamState]>) {
       const p = byNumber.get(Number(number));
       if (p !== undefined) state.set(p, keep(restored(p, values)));
     }
