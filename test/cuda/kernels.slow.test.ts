@@ -47,5 +47,8 @@ vi.mock("../gpu/harness.ts", async (original) => {
   return { ...harness, devices, matrixDevices: devices, check };
 });
 
+// The first test of a file waits for all kernels of that file.
+vi.setConfig({ testTimeout: 600_000 });
+
 if (unavailable === null) await import("../gpu/kernel_tests.ts");
 else it.skip(unavailable);
