@@ -6,6 +6,7 @@ import { formatShape, sameShape } from "../core/shape.ts";
 import { Storage } from "../core/storage.ts";
 import { gradientEdge, graph, Tensor, type Edge, type GraphNode, type TensorHook, type TensorMeta } from "../core/tensor.ts";
 import { withoutAutocast } from "../engine/autocast.ts";
+import { replaying } from "../engine/blocking.ts";
 import { record } from "../engine/node.ts";
 import * as ops from "../ops/index.ts";
 import { as_strided_backward } from "../ops/views.ts";
@@ -101,6 +102,8 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
     else if (fresh && !options.create_graph) owned.add(slots[output]._storage);
   };
 
+  // Where a backward formula that reads values may have all of this run again, the graph and the leaves change at the end.
+  const late: (() => void)[] | null = replaying() ? [] : null;
   roots.forEach((r, i) => send(r, grads[i]!, "backward", false));
   for (let node = queue.pop(); node !== null; node = queue.pop()) {
     const slots = pending.get(node)!;
@@ -115,7 +118,11 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
     let results: readonly (Tensor | null | undefined)[];
     const since = Storage.nextSerial();
     try {
-      results = node.apply(slots);
+      if (late !== null && node instanceof AccumulateGrad) {
+        const leaf = node;
+        late.push(() => leaf.apply(slots));
+        results = [];
+      } else results = node.apply(slots);
     } catch (error) {
       if (node.trace !== undefined && error instanceof Error) error.message += `\n${node.trace}`;
       throw error;
@@ -132,9 +139,14 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
       const made = g._storage.serial >= since || spent.includes(g._storage);
       send(edge, g, node.name, made && !seen && !sharesStorage(results, i));
     }
-    if (!options.retain_graph) node.release();
+    if (!options.retain_graph) {
+      const done = node;
+      if (late === null) done.release();
+      else late.push(() => done.release());
+    }
     for (const storage of spent) if (!results.some((r) => r?._storage === storage)) storage.disposeUnread();
   }
+  for (const change of late ?? []) change();
   return found;
 }
 

@@ -31,6 +31,11 @@ export function readable(device: Device): boolean {
   return device.caps.readSync || current !== null;
 }
 
+/** @internal Whether what runs now may be run again from its start: what cannot be done twice is left to its end. */
+export function replaying(): boolean {
+  return current !== null;
+}
+
 /** @internal The bytes, now; `what` is the op that wants them. */
 export function readNow(what: string, device: Device, buffer: Buffer, byteOffset: number, nbytes: number): Uint8Array {
   if (device.readSync !== undefined) return device.readSync(buffer, byteOffset, nbytes);

@@ -24,7 +24,7 @@ function fromLU(lu: Float64Array, n: number, pivots: Int32Array): { sign: number
 }
 
 /** Below this ratio of U's diagonal elements, the inverse is no way to the cofactors. */
-const SINGULAR = 1e-8;
+const SINGULAR = 1e-4;
 
 function nearlySingular(lu: Float64Array, n: number): boolean {
   let [least, largest] = [Infinity, 0];
@@ -37,7 +37,7 @@ function nearlySingular(lu: Float64Array, n: number): boolean {
 }
 
 /** The cofactors of `a` by its singular values: exact also where the determinant is zero. */
-function cofactors(a: Float64Array, n: number): Float64Array {
+function cofactorsOf(a: Float64Array, n: number): Float64Array {
   const { values, left, right } = singularValues(a, n, n, true, true);
   if (left === null || right === null) return new Float64Array(n * n).fill(NaN);
   const pivots = new Int32Array(n);
@@ -56,21 +56,72 @@ function cofactors(a: Float64Array, n: number): Float64Array {
   return out;
 }
 
+/** What a determinant's forward pass leaves to its backward pass. */
+class Known {
+  constructor(
+    readonly factors: Factors,
+    readonly values: Float64Array,
+    readonly singular: readonly boolean[],
+  ) {}
+}
+
+/** The cofactors of A, which are the gradient of its determinant. */
+const cofactors: Op<[A: Tensor, known: Known], Tensor> = defineOp("linalg.det_backward", "A, known", {
+  doc: "",
+  method: false,
+  forward(ctx, A: Tensor, { factors, values, singular }: Known) {
+    const n = rowsOf(A);
+    const a = singular.includes(true) ? valuesOf(A, "linalg.det") : null;
+    const out = new Float64Array(A.numel());
+    forBatch(batchOf(A), (i) => {
+      const own = part(out, i, n * n);
+      if (singular[i]) {
+        own.set(cofactorsOf(part(a!, i, n * n), n));
+        return;
+      }
+      for (let d = 0; d < n; d++) own[d * n + d] = values[i];
+      solveLU(part(factors.lu, i, n * n), n, part(factors.pivots, i, n), own, n, true);
+    });
+    ctx.state = singular.includes(true);
+    ctx.save(A);
+    return tensorOf(out, A.shape, A);
+  },
+  backward(ctx, g: Tensor) {
+    const [A] = ctx.saved() as [Tensor];
+    if (ctx.state as boolean) return [singularSecond(g, A)];
+    const inverse = solved(A.mH, diagonals(g.new_ones(batchOf(A)), A));
+    const along = inverse.mul(g).sum([-2, -1], true);
+    const across = inverse.matmul(g.mH).matmul(inverse);
+    return [inverse.mul(along).sub(across).mul(det(A).unsqueeze(-1).unsqueeze(-1))];
+  },
+});
+
 /** A factor of each matrix as a diagonal matrix. */
 function diagonals(x: Tensor, A: Tensor): Tensor {
   return identity(A, rowsOf(A), batchOf(A)).mul(x.unsqueeze(-1).unsqueeze(-1));
 }
 
-/** g times the cofactors, differentiably, also for singular matrices. */
-function singularGradient(g: Tensor, A: Tensor): Tensor {
+/** The cofactors' derivative, for singular matrices too: by products of all singular values but two. */
+function singularSecond(g: Tensor, A: Tensor): Tensor {
   const n = rowsOf(A);
   const { U, S, Vh } = svdOf("linalg.det", A, true);
-  const sign = det(U.detach()).mul(det(Vh.detach()));
+  const sign = det(U.detach()).mul(det(Vh.detach())).unsqueeze(-1).unsqueeze(-1);
+  const K = U.mH.matmul(g).matmul(Vh.mH);
+  const same = identity(A, n, []).ne(0);
+  const left = same.unsqueeze(0).logical_or(same.unsqueeze(1));
   const others = S.unsqueeze(-2)
-    .expand([...S.shape, n])
-    .masked_fill(identity(A, n, []).ne(0), 1)
-    .prod(-1);
-  return U.mul(others.mul(g.mul(sign).unsqueeze(-1)).unsqueeze(-2)).matmul(Vh);
+    .unsqueeze(-2)
+    .expand([...S.shape, n, n])
+    .masked_fill(left, 1)
+    .prod(-1)
+    .masked_fill(same, 0);
+  const straight = others
+    .matmul(K.diagonal(0, -2, -1).unsqueeze(-1))
+    .squeeze(-1)
+    .diag_embed();
+  return U.matmul(straight.sub(K.mT.mul(others)))
+    .matmul(Vh)
+    .mul(sign);
 }
 
 export const det: Op<[A: Tensor], Tensor> = defineOp("linalg.det", "A", {
@@ -84,34 +135,15 @@ export const det: Op<[A: Tensor], Tensor> = defineOp("linalg.det", "A", {
       const { sign, value } = fromLU(part(factors.lu, i, n * n), n, part(factors.pivots, i, n));
       return sign === 0 ? 0 : Math.abs(value) * sign;
     });
-    const out = tensorOf(values, batchOf(A), A);
-    ctx.state = { factors, values };
-    ctx.save(A, out);
-    return out;
+    const singular = Array.from(values, (_, i) => nearlySingular(part(factors.lu, i, n * n), n));
+    ctx.state = new Known(factors, values, singular);
+    ctx.save(A);
+    return tensorOf(values, batchOf(A), A);
   },
   backward(ctx, g: Tensor) {
-    const [A, out] = ctx.saved() as [Tensor, Tensor];
+    const [A] = ctx.saved() as [Tensor];
     if (A.numel() === 0) return [null];
-    const { factors, values } = ctx.state as { factors: Factors; values: Float64Array };
-    const n = rowsOf(A);
-    const singular = Array.from(values, (_, i) => nearlySingular(part(factors.lu, i, n * n), n));
-    if (is_grad_enabled()) {
-      if (singular.includes(true)) return [singularGradient(g, A)];
-      return [solved(A.mH, diagonals(g.mul(out.conj()), A))];
-    }
-    const a = valuesOf(A, "linalg.det");
-    const gradient = new Float64Array(a.length);
-    const scale = valuesOf(g, "linalg.det");
-    forBatch(batchOf(A), (i) => {
-      const own = part(gradient, i, n * n);
-      if (singular[i]) {
-        own.set(cofactors(part(a, i, n * n), n).map((x) => x * scale[i]));
-        return;
-      }
-      for (let d = 0; d < n; d++) own[d * n + d] = values[i] * scale[i];
-      solveLU(part(factors.lu, i, n * n), n, part(factors.pivots, i, n), own, n, true);
-    });
-    return [tensorOf(gradient, A.shape, A)];
+    return [cofactors(A, ctx.state as Known).mul(g.unsqueeze(-1).unsqueeze(-1))];
   },
 });
 
