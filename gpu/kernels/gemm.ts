@@ -110,12 +110,12 @@ export interface Place {
   readonly n: V;
 }
 
-/** Tile rows of a band. */
-const BAND = 8;
+/** Tile rows of a band: what runs at the same time is to be about a square. */
+const bandOf = (tile: { readonly m: number; readonly n: number }): number => (tile.n > tile.m ? 16 : 8);
 
 /**
  * @param order Workgroups that run at the same time have numbers side by side. "rows": a row of tiles after the other; "bands": a band of
- * BAND rows, column by column, so that they share more of both operands.
+ * rows of tiles, column by column, so that they share more of both operands.
  */
 export function placeOf(k: KernelBuilder, plan: GemmPlan, order: "rows" | "bands" = "rows"): Place {
   const [m, n, all, steps] = ["m", "n", "k", "steps"].map((name) => k.param(name, "u32")) as [V, V, V, V];
@@ -133,10 +133,12 @@ export function placeOf(k: KernelBuilder, plan: GemmPlan, order: "rows" | "bands
       const [tileM, outer] = one(rest, tilesM);
       return { tileM, tileN, outer };
     }
+    const rows = bandOf(tile);
     const [inside, outer] = one(k.group, tilesN.mul(tilesM));
-    const [inBand, band] = one(inside, tilesN.mul(BAND));
-    const [row, tileN] = one(inBand, tilesM.sub(band.mul(BAND)).min(BAND));
-    return { tileM: band.mul(BAND).add(row), tileN, outer };
+    const [inBand, band] = one(inside, tilesN.mul(rows));
+    const first = band.mul(rows);
+    const [row, tileN] = one(inBand, tilesM.sub(first).min(rows));
+    return { tileM: first.add(row), tileN, outer };
   };
   const { tileM, tileN, outer } = tileAt();
   const [part, batch] = plan.splits > 1 ? one(outer, splits) : [k.u32(0), outer];

@@ -118,6 +118,8 @@ function finisher(
   const biasBuffer = !bias ? null : k.input("bias", elem);
   const out = k.output("out", elem, pairs ? 2 : 1);
   const param = (name: string, of: string): V => k.param(`${name}_${of}`, "u32");
+  // Where halves exist in memory the store rounds.
+  const rounded = (x: V): V => (context.caps.wide && (elem === "f16" || elem === "bf16") ? x : roundTo(k, x, dtype));
   const places = bias ? ["out", "bias"] : ["out"];
   return (batch) => {
     const bases = places.map((name) => param(name, "offset").add(batch.mul(param(name, "batch"))));
@@ -129,11 +131,10 @@ function finisher(
         let result = sum.mul(k.param("alpha", value));
         if (beta) result = result.add(out.load(at!).mul(k.param("beta", value)));
         if (biasBuffer !== null) result = result.add(biasBuffer.load(biasAt!));
-        out.store(at!, roundTo(k, result, dtype));
+        out.store(at!, rounded(result));
       },
       ...(pairs ? { storePair } : {}),
     };
-    // The store rounds.
     function storePair(row: readonly V[], columns: readonly (readonly V[])[], sums: readonly [V, V]): void {
       const at = row[0]!.add(columns[0]![0]!).div(2);
       let results = sums.map((sum) => sum.mul(k.param("alpha", value)));

@@ -39,9 +39,10 @@ export const elemsOf = (format: MatrixFormat): readonly [Elem, Elem] => [FORMATS
 const FORMAT_OF: Readonly<Record<string, MatrixFormat>> = { float16: "f16", bfloat16: "bf16", float32: "tf32" };
 
 /** How a dtype goes to matrix units, where it may. */
-export function matrixFormat({ matrix }: GpuCaps, dtype: DType, tf32: boolean | undefined): MatrixFormat | null {
+export function matrixFormat({ matrix, wide }: GpuCaps, dtype: DType, tf32: boolean | undefined): MatrixFormat | null {
   const format = FORMAT_OF[dtype.name];
-  if (format === undefined || matrix?.[format] !== true) return null;
+  // Elsewhere halves do not lie in memory as what they are.
+  if (format === undefined || matrix?.[format] !== true || !wide) return null;
   return format === "tf32" && tf32 !== true ? null : format;
 }
 
