@@ -73,7 +73,7 @@ export class Decoder {
 
   private tensor(v: JsonObject): unknown {
     const key = v.tensor as string;
-    const t = this.session.tensor(this.tensors.get(key), this.options.strided);
+    const t = this.session.tensor(this.tensors.get(key), this.options.strided && v.complex !== true);
     if (v.requires_grad === true && this.options.grads !== false) this.session.method(t, "requires_grad_");
     this.inputs.set(key, t);
     return v.complex === true ? this.session.call("view_as_complex", [t]) : t;

@@ -202,7 +202,12 @@ function conform(g: Tensor, meta: TensorMeta, from: string): Tensor {
     }
     out = out.sum_to_size(meta.shape);
   }
-  return out.dtype === meta.dtype ? out : out.to(meta.dtype);
+  // Of a complex gradient of a real input the real part counts.
+  return out.dtype === meta.dtype
+    ? out
+    : out.dtype.is_complex && !meta.dtype.is_complex
+      ? out.real.to(meta.dtype)
+      : out.to(meta.dtype);
 }
 
 /** All nodes from which one of `targets` can be reached. */

@@ -1,12 +1,15 @@
 /** Data types and PyTorch's promotion between them. */
 
 export type DTypeName = "bool" | "uint8" | "int8" | "int16" | "int32" | "int64" | "float16" | "bfloat16" | "float32" | "float64";
+/** Complex tensors are pairs of reals in memory, and no kernel sees them as anything else. */
+export type ComplexName = "complex64" | "complex128";
 
 /** Promotion categories, in rising order: a higher category wins over a lower one. */
 export const enum Category {
   bool = 0,
   integral = 1,
   floating = 2,
+  complex = 3,
 }
 
 /** The type a value has while it is computed with. Narrow types are widened on load and rounded or wrapped on store. */
@@ -14,6 +17,7 @@ export type ComputeType = "i32" | "i64" | "f32" | "f64";
 
 export class DType {
   private constructor(
+    /** Of a complex type it is a `ComplexName`; kernels and devices, which ask for the name, never see one. */
     readonly name: DTypeName,
     /** Bytes per element. */
     readonly itemsize: number,
@@ -28,7 +32,21 @@ export class DType {
     return this.category === Category.floating;
   }
   get is_complex(): boolean {
-    return false;
+    return this.category === Category.complex;
+  }
+  /** @internal Whether gradients flow through it. */
+  get differentiable(): boolean {
+    return this.category >= Category.floating;
+  }
+  /** @internal The type of a complex type's parts; of others itself. */
+  get real(): DType {
+    return this === complex64 ? float32 : this === complex128 ? float64 : this;
+  }
+  /** @internal The complex type whose parts hold this type. */
+  get complex(): DType {
+    if (this.is_complex) return this;
+    if (this.category < Category.floating) return defaultDType.complex;
+    return this === float64 ? complex128 : complex64;
   }
   toString(): string {
     return `torch.${this.name}`;
@@ -39,8 +57,15 @@ export class DType {
   }
 
   /** @internal Only this file makes data types. */
-  static of(name: DTypeName, itemsize: number, category: Category, signed: boolean, compute: ComputeType, code: number): DType {
-    return new DType(name, itemsize, category, signed, compute, code);
+  static of(
+    name: DTypeName | ComplexName,
+    itemsize: number,
+    category: Category,
+    signed: boolean,
+    compute: ComputeType,
+    code: number,
+  ): DType {
+    return new DType(name as DTypeName, itemsize, category, signed, compute, code);
   }
 }
 
@@ -54,11 +79,14 @@ export const float16 = DType.of("float16", 2, Category.floating, true, "f32", 6)
 export const bfloat16 = DType.of("bfloat16", 2, Category.floating, true, "f32", 7);
 export const float32 = DType.of("float32", 4, Category.floating, true, "f32", 8);
 export const float64 = DType.of("float64", 8, Category.floating, true, "f64", 9);
+export const complex64 = DType.of("complex64", 8, Category.complex, true, "f32", 10);
+export const complex128 = DType.of("complex128", 16, Category.complex, true, "f64", 11);
 
+/** The real ones. */
 export const DTYPES: readonly DType[] = [bool, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64];
 
 export function dtypeByName(name: string): DType | undefined {
-  return DTYPES.find((d) => d.name === name);
+  return [...DTYPES, complex64, complex128].find((d) => d.toString() === `torch.${name}`);
 }
 
 /**
@@ -67,6 +95,9 @@ export function dtypeByName(name: string): DType | undefined {
  */
 export function promote_types(a: DType, b: DType): DType {
   if (a === b) return a;
+  if (a.is_complex || b.is_complex) {
+    return [a, b].some((d) => d.differentiable && d.real === float64) ? complex128 : complex64;
+  }
   if (a.category !== b.category) return a.category > b.category ? a : b;
   if (a.category === Category.floating) {
     if (a.itemsize === 2 && b.itemsize === 2) return float32; // float16 with bfloat16
@@ -102,6 +133,18 @@ export class FloatScalar {
   }
   toString(): string {
     return `${this.value}f`;
+  }
+}
+
+/** A complex number, Python's `complex`. */
+export class Complex {
+  constructor(
+    readonly re: number,
+    readonly im = 0,
+  ) {}
+  toString(): string {
+    const negative = this.im < 0 || Object.is(this.im, -0);
+    return `(${this.re}${negative ? "-" : "+"}${Math.abs(this.im)}j)`;
   }
 }
 

@@ -162,8 +162,8 @@ export class Tensor {
       }
       return this;
     }
-    if (requires_grad && !this.dtype.is_floating_point) {
-      throw new RuntimeError(`only Tensors of floating point dtype can require gradients, got ${this.dtype}`);
+    if (requires_grad && !this.dtype.differentiable) {
+      throw new RuntimeError(`only Tensors of floating point and complex dtype can require gradients, got ${this.dtype}`);
     }
     if (requires_grad && this._inference) {
       throw new RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");

@@ -11,6 +11,7 @@ import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
 import { sameShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { withAutocastPolicy } from "./autocast.ts";
+import { withComplexRule } from "./complex.ts";
 import { Context, NoContext, record } from "./node.ts";
 import { alias } from "./run.ts";
 import { bindArguments, checkTensor, parseSignature, type Signature } from "./signature.ts";
@@ -79,7 +80,9 @@ export function makeOp<O>(
     inplace: options.inplace ?? false,
     kind,
   };
-  const fn = withAutocastPolicy(name, sig, call(info) as (...args: unknown[]) => unknown);
+  const passes = kind === "view" || kind === "composite";
+  const real = withAutocastPolicy(name, sig, call(info) as (...args: unknown[]) => unknown);
+  const fn = withComplexRule(name, sig, passes, real);
   return Object.assign(fn, { info }) as O;
 }
 

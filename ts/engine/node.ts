@@ -178,7 +178,7 @@ export function record(
   const node = new OpNode(name, inputs, outputs.map(metaOf), backward, context);
   for (let i = 0; i < outputs.length; i++) {
     const t = outputs[i]!;
-    if (t.dtype.is_floating_point) {
+    if (t.dtype.differentiable) {
       t._gradFn = node;
       t._outputNr = i;
     }
@@ -189,7 +189,7 @@ export function record(
 /** `t` in another type, with its place in the graph. */
 export function recordedCast(t: Tensor, dtype: DType): Tensor {
   const out = copyOf(t, dtype);
-  if (is_grad_enabled() && t.requires_grad && dtype.is_floating_point) record("ToCopy", [t], [out], ([g]) => [g], null);
+  if (is_grad_enabled() && t.requires_grad && dtype.differentiable) record("ToCopy", [t], [out], ([g]) => [g], null);
   return out;
 }
 

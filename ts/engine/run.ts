@@ -9,13 +9,16 @@ import { Tensor } from "../core/tensor.ts";
 import { load } from "../kernel/expr.ts";
 import type { KernelKind, KernelSpec, ParamsOf, ReduceOp, ReduceSpec } from "../kernel/spec.ts";
 import { readNow } from "./blocking.ts";
+import { complexOf, paired, pairsOf, partOf } from "./pairs.ts";
 import { cachedKernel, collect, expressions, fusible, makeTemplate, deferMap, type Dag, type Template } from "./fusion.ts";
 
 /** A new contiguous tensor with uninitialised memory. */
 export function empty(shape: Shape, dtype: DType, device: Device): Tensor {
-  const size = numelOf(shape);
-  const buffer = device.alloc(size * dtype.itemsize, dtype);
-  return new Tensor(dtype, shape, contiguousStrides(shape), 0, new Storage(device, dtype, size, buffer));
+  // Complex elements are pairs in memory of their parts' type.
+  const { real } = dtype;
+  const size = numelOf(shape) * (dtype.itemsize / real.itemsize);
+  const buffer = device.alloc(size * real.itemsize, real);
+  return new Tensor(dtype, shape, contiguousStrides(shape), 0, new Storage(device, real, size, buffer));
 }
 
 /** The same memory under another geometry; no autograd. */
@@ -59,7 +62,14 @@ const casts = new Map<number, Template>();
 
 /** A deferred copy in `dtype`. */
 export function copyOf(t: Tensor, dtype: DType): Tensor {
+  if (t.dtype.is_complex || dtype.is_complex) return complexCopy(t, dtype);
   return deferMap(castTemplate(t.dtype, dtype), [t], [], t.shape, t.device);
+}
+
+/** From or to complex numbers; their imaginary parts are lost where the result is real. */
+function complexCopy(t: Tensor, dtype: DType): Tensor {
+  if (!t.dtype.is_complex) return paired(copyOf(t, dtype.real), null);
+  return dtype.is_complex ? complexOf(copyOf(pairsOf(t), dtype.real)) : copyOf(partOf(t, 0), dtype);
 }
 
 export function castTemplate(from: DType, to: DType): Template {

@@ -1,6 +1,16 @@
 /** Sums, products, quotients, powers: elementwise arithmetic on two tensors or a tensor and a number. */
 
-import { Category, float64, get_default_dtype, int64, isScalar, scalarCategory, type DType, type Scalar } from "../core/dtype.ts";
+import {
+  Category,
+  type Complex,
+  float64,
+  get_default_dtype,
+  int64,
+  isScalar,
+  scalarCategory,
+  type DType,
+  type Scalar,
+} from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
@@ -11,7 +21,7 @@ import type { Expr } from "../kernel/expr.ts";
 import { zeros_like } from "./creation.ts";
 
 /** A tensor, or a number in its place. */
-export type Operand = Tensor | Scalar;
+export type Operand = Tensor | Scalar | Complex;
 export type UnaryOp = Op<[input: Tensor], Tensor, "method" | "inplace">;
 export type BinaryOp = Op<[input: Tensor, ...Args<[{ other: Operand }]>], Tensor, "method" | "inplace">;
 type AddOp = Op<[input: Tensor, ...Args<[{ other: Operand }], { alpha?: Scalar }>], Tensor, "method" | "inplace">;

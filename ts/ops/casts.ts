@@ -3,6 +3,8 @@
 import {
   bfloat16 as BFLOAT16,
   bool as BOOL,
+  complex128,
+  complex64,
   float16,
   float32,
   float64,
@@ -32,6 +34,8 @@ export const int: CastOp = castTo("int", int32);
 export const short: CastOp = castTo("short", int16);
 export const char: CastOp = castTo("char", int8);
 export const byte: CastOp = castTo("byte", uint8);
+export const cfloat: CastOp = castTo("cfloat", complex64);
+export const cdouble: CastOp = castTo("cdouble", complex128);
 export const bool: CastOp = castTo("bool", BOOL);
 
 export const type_as: Op<[self: Tensor, ...Args<[{ other: Tensor }]>], Tensor, "method"> = composite(

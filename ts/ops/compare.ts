@@ -1,6 +1,6 @@
 /** Comparisons, tests of values, logic and choice. */
 
-import { bool, float64, get_default_dtype, isScalar, type DType } from "../core/dtype.ts";
+import { bool, float64, get_default_dtype, isScalar, type DType, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -211,8 +211,8 @@ export const isin: IsinOp = composite(
   },
   (elements: Operand, test: Operand, _unique: boolean, invert: boolean) => {
     const known = (elements instanceof Tensor ? elements : test) as Tensor;
-    const a = elements instanceof Tensor ? elements : known.new_full([], elements);
-    const b = test instanceof Tensor ? test.reshape([-1]) : known.new_full([1], test);
+    const a = elements instanceof Tensor ? elements : known.new_full([], elements as Scalar);
+    const b = test instanceof Tensor ? test.reshape([-1]) : known.new_full([1], test as Scalar);
     const found = a.unsqueeze(-1).eq(b).any(-1);
     return invert ? found.logical_not() : found;
   },

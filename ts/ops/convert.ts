@@ -12,7 +12,7 @@ import { resolveDevice } from "./devices.ts";
 import { bytesToArray, nested, type NestedNumbers, type TypedArray } from "./values.ts";
 
 function recorded(name: string, input: Tensor, out: Tensor): Tensor {
-  if (!needsGraph(input) || !out.dtype.is_floating_point) return out;
+  if (!needsGraph(input) || !out.dtype.differentiable) return out;
   const { device } = input;
   record(name, [input], [out], ([g]) => [g && g.device !== device ? to(g, device) : g], null);
   return out;

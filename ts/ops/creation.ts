@@ -3,6 +3,7 @@
 import type { Device } from "../core/device.ts";
 import {
   Category,
+  Complex,
   float32,
   float64,
   FloatScalar,
@@ -22,6 +23,7 @@ import type { Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { deferMap, makeTemplate, type Template } from "../engine/fusion.ts";
+import { paired } from "../engine/pairs.ts";
 import { empty as allocate } from "../engine/run.ts";
 import { describe, type Args } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
@@ -70,6 +72,11 @@ function flatten(data: NestedData): { shape: number[]; values: Scalar[]; dtype: 
   const walk = (x: unknown, d: number): void => {
     if (x instanceof Tensor && x.ndim === 0) x = x.item_sync();
     if (d === shape.length) {
+      if (x instanceof Complex) {
+        dtype = get_default_dtype().complex;
+        values.push(x as unknown as Scalar);
+        return;
+      }
       if (!isScalar(x)) {
         if (Array.isArray(x) || isTyped(x)) throw new ValueError(`tensor: lists are nested to different depths (at dim ${d})`);
         throw new TypeError(`tensor: expected numbers, booleans or nested lists of them, got ${describe(x)}`);
@@ -120,7 +127,12 @@ export const tensor: TensorFn = composite(
 const fills = new Map<number, Template>();
 
 /** A deferred constant: costs nothing until its bytes are needed, and fuses into what reads it. */
-export function filled(shape: Shape, value: Scalar, dtype: DType, device: Device): Tensor {
+export function filled(shape: Shape, value: Scalar | Complex, dtype: DType, device: Device): Tensor {
+  if (dtype.is_complex) {
+    const [re, im] = value instanceof Complex ? [value.re, value.im] : [value, 0];
+    return paired(filled(shape, re, dtype.real, device), filled(shape, im, dtype.real, device));
+  }
+  if (value instanceof Complex) throw new RuntimeError(`value cannot be converted to type ${dtype} without overflow: ${value}`);
   let template = fills.get(dtype.code);
   if (template === undefined) fills.set(dtype.code, (template = makeTemplate(scalar(0, dtype), 0, 1)));
   const v = value instanceof FloatScalar ? value.value : typeof value === "boolean" ? Number(value) : value;

@@ -6,7 +6,11 @@ import * as bitwise from "./bitwise.ts";
 import * as calculus from "./calculus.ts";
 import * as casts from "./casts.ts";
 import * as compare from "./compare.ts";
-import * as complex from "./complex.ts";
+import * as complex from "./complex_parts.ts";
+import "./complex/creation.ts";
+import "./complex/elementwise.ts";
+import "./complex/products.ts";
+import "./complex/structure.ts";
 import * as convert from "./convert.ts";
 import * as creation from "./creation.ts";
 import * as creation_more from "./creation_more.ts";
@@ -145,7 +149,7 @@ export * from "./arithmetic.ts";
 export * from "./bitwise.ts";
 export * from "./calculus.ts";
 export * from "./compare.ts";
-export * from "./complex.ts";
+export * from "./complex_parts.ts";
 export * from "./convert.ts";
 export {
   arange,

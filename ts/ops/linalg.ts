@@ -63,7 +63,7 @@ export const vecdot: Op<[x: Tensor, ...Args<[{ y: Tensor }], { dim?: number }>],
   (x: Tensor, y: Tensor, dim: number) => {
     checkTensor("linalg.vecdot", "x", x);
     checkTensor("linalg.vecdot", "y", y);
-    const product = x.mul(y);
+    const product = x.conj().mul(y);
     return product.sum(dim, false, { dtype: product.dtype.category === Category.bool ? int64 : product.dtype });
   },
 );
@@ -94,7 +94,7 @@ export const vander: Op<[x: Tensor, options?: { N?: number | null }], Tensor> = 
     const v = x.ndim === 0 ? x.reshape([1]) : x;
     const n = N ?? v.shape.at(-1)!;
     if (n <= 1) throw new RuntimeError(`linalg.vander: N must be greater than 1, got ${n}`);
-    const dtype = x.dtype.category === Category.bool ? int64 : x.dtype.is_floating_point ? x.dtype : int64;
+    const dtype = x.dtype.category === Category.bool ? int64 : x.dtype.differentiable ? x.dtype : int64;
     const powers = v
       .to(dtype)
       .unsqueeze(-1)

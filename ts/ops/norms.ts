@@ -67,6 +67,8 @@ export type NormArgs<O> = Args<[{ ord?: O }, { dim?: Dims }, { keepdim?: boolean
 
 function floatInput(name: string, input: Tensor, dtype: DType | null): Tensor {
   checkTensor(name, "input", input);
+  // Norms of complex numbers are those of their absolute values.
+  if (input.dtype.is_complex) return floatInput(name, input.abs(), dtype?.real ?? null);
   if (dtype !== null && !dtype.is_floating_point)
     throw new RuntimeError(`${name}: dtype should be floating point, but got ${dtype}`);
   if (!input.dtype.is_floating_point)

@@ -1,6 +1,6 @@
 /** Tensors as text, exactly as PyTorch shows them. */
 
-import { bool, get_default_dtype, int64, type DType } from "../core/dtype.ts";
+import { bool, type Complex, get_default_dtype, int64, type DType } from "../core/dtype.ts";
 import { ValueError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import { get_default_device } from "./devices.ts";
@@ -86,7 +86,7 @@ function plain(x: Value): string {
 }
 
 /** One format for all numbers of a tensor, so that they line up. */
-class Formatter {
+class Formatter implements Format {
   private readonly write: (x: Value) => string;
   readonly width: number;
 
@@ -112,8 +112,39 @@ class Formatter {
     this.write = (style.sci_mode ?? wide) ? asScientific : whole ? asWhole : asFixed;
   }
 
-  format(x: Value): string {
-    return this.write(x).padStart(this.width);
+  format(x: Value | Complex): string {
+    return this.write(x as Value).padStart(this.width);
+  }
+}
+
+/** How numbers of a tensor become text of one width. */
+interface Format {
+  readonly width: number;
+  format(x: Value | Complex): string;
+}
+
+/** Both parts, each lined up. */
+class ComplexFormatter implements Format {
+  readonly #re: Formatter;
+  readonly #im: Formatter;
+  readonly width: number;
+
+  constructor(dtype: DType, values: readonly Complex[]) {
+    this.#re = new Formatter(
+      dtype.real,
+      values.map(({ re }) => re),
+    );
+    this.#im = new Formatter(
+      dtype.real,
+      values.map(({ im }) => im),
+    );
+    this.width = this.#re.width + this.#im.width + 2;
+  }
+
+  format(x: Value | Complex): string {
+    const { re, im } = x as Complex;
+    const second = `${this.#im.format(im)}j`.trimStart();
+    return `${this.#re.format(re)}${/^[+-]/.test(second) ? "" : "+"}${second}`;
   }
 }
 
@@ -124,7 +155,7 @@ function edges(t: Tensor): Tensor {
 }
 
 /** Nested lists as text; `shape` is the whole tensor's, of which a summary shows the edges. */
-function listText(x: NestedNumbers, shape: readonly number[], indent: number, summarize: boolean, f: Formatter): string {
+function listText(x: NestedNumbers, shape: readonly number[], indent: number, summarize: boolean, f: Format): string {
   if (!Array.isArray(x)) return f.format(x);
   const n = style.edgeitems;
   const short = summarize && shape[0]! > 2 * n;
@@ -149,7 +180,9 @@ function contents(t: Tensor, indent: number): string {
   const summarize = t.numel() > style.threshold;
   const shown = summarize ? edges(t.detach()) : t.detach();
   const values = nested(shown.shape, t.dtype, shown.data_sync());
-  return listText(values, t.shape, indent, summarize, new Formatter(t.dtype, flatValues(values)));
+  const flat = flatValues(values);
+  const format = t.dtype.is_complex ? new ComplexFormatter(t.dtype, flat as unknown as Complex[]) : new Formatter(t.dtype, flat);
+  return listText(values, t.shape, indent, summarize, format);
 }
 
 /** `index_select` → `IndexSelectBackward0` */
@@ -175,7 +208,7 @@ function tensorText(t: Tensor): string {
     // What is on a device that answers later is shown by its size.
     text = readable ? contents(t, indent) : "...";
     if (!readable) suffixes.push(shape);
-    if (t.dtype !== get_default_dtype() && t.dtype !== int64 && t.dtype !== bool) suffixes.push(`dtype=${t.dtype}`);
+    if (![get_default_dtype(), get_default_dtype().complex, int64, bool].includes(t.dtype)) suffixes.push(`dtype=${t.dtype}`);
   }
   if (t.grad_fn !== null) suffixes.push(`grad_fn=<${nodeName(t.grad_fn.name)}>`);
   else if (t.requires_grad) suffixes.push("requires_grad=True");

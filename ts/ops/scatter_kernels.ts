@@ -1,6 +1,6 @@
 /** What gathering and scattering ops share: kernels that write into a tensor, and folds with their gradients. Not public. */
 
-import type { Scalar } from "../core/dtype.ts";
+import type { Complex, Scalar } from "../core/dtype.ts";
 import { type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { defineOp, type Op } from "../engine/define.ts";
@@ -29,7 +29,7 @@ export function scatterInto(op: string, out: Tensor, dim: number, index: Tensor,
 }
 
 /** One element shown in a whole shape. */
-export function constantLike(shape: Shape, value: Scalar, like: Tensor): Tensor {
+export function constantLike(shape: Shape, value: Scalar | Complex, like: Tensor): Tensor {
   const one = filled([], value, like.dtype, like.device);
   return alias(
     one,

@@ -1,6 +1,6 @@
 /** Between bytes, typed arrays and nested lists. */
 
-import { bool, FloatScalar, int64, type DType, type Scalar } from "../core/dtype.ts";
+import { bool, Complex, FloatScalar, int64, type DType, type Scalar } from "../core/dtype.ts";
 import { ValueError } from "../core/errors.ts";
 import type { Shape } from "../core/shape.ts";
 
@@ -8,7 +8,7 @@ export type TypedArray = Float32Array | Float64Array | Int32Array | Int16Array |
 
 export type NestedNumbers = number | bigint | boolean | NestedNumbers[];
 /** What `torch.tensor` takes. */
-export type NestedData = Scalar | readonly NestedData[] | TypedArray;
+export type NestedData = Scalar | Complex | readonly NestedData[] | TypedArray;
 
 const scratch = new DataView(new ArrayBuffer(8));
 
@@ -56,7 +56,7 @@ export function numberToBfloat16(x: number): number {
 /** A typed array of a tensor's bytes (a copy of its own). */
 export function bytesToArray(dtype: DType, bytes: Uint8Array): TypedArray {
   const buffer = bytes.slice().buffer;
-  switch (dtype.name) {
+  switch (dtype.real.name) {
     case "bool":
     case "uint8":
       return new Uint8Array(buffer);
@@ -88,6 +88,7 @@ export function nested(shape: Shape, dtype: DType, values: TypedArray): NestedNu
   let at = 0;
   const build = (d: number): NestedNumbers => {
     if (d === shape.length) {
+      if (dtype.is_complex) return new Complex(Number(values[at++]), Number(values[at++])) as unknown as NestedNumbers;
       const v = values[at++]!;
       if (dtype === bool) return v !== 0;
       return typeof v === "bigint" ? bigToNumber(v) : v;
@@ -99,12 +100,15 @@ export function nested(shape: Shape, dtype: DType, values: TypedArray): NestedNu
 
 /** The bytes of `values` (numbers, booleans, bigints) stored as `dtype`. */
 export function encode(dtype: DType, values: ArrayLike<Scalar>): Uint8Array {
+  if (dtype.is_complex) return encode(dtype.real, Array.from(values, partsOf).flat());
   const n = values.length;
   const bytes = new Uint8Array(n * dtype.itemsize);
   const put = writer(dtype, bytes.buffer);
   for (let i = 0; i < n; i++) put(i, values[i]!);
   return bytes;
 }
+
+const partsOf = (x: unknown): Scalar[] => (x instanceof Complex ? [x.re, x.im] : [x as Scalar, 0]);
 
 function toNumber(x: Scalar): number {
   return typeof x === "number" ? x : Number(x instanceof FloatScalar ? x.value : x);

@@ -3,6 +3,7 @@
 import { RuntimeError } from "../core/errors.ts";
 import { broadcastShapes, formatShape, inferShape, normalizeDim, normalizeDims, numelOf, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
+import { joined, part } from "../engine/complex.ts";
 import { composite, defineView, makeOp, type Op } from "../engine/define.ts";
 import { checkWritable } from "../engine/inplace.ts";
 import { describe, type Args } from "../engine/signature.ts";
@@ -138,13 +139,18 @@ export const moveaxis: MovedimOp = composite(
   (input: Tensor, source: DimList, destination: DimList) => moved("moveaxis", input, source, destination),
 );
 
+/** Conjugates are computed at once. */
+function conjugate(x: Tensor): Tensor {
+  return x.dtype.is_complex ? joined(part(x, 0), part(x, 1).neg()) : x;
+}
+
 export const adjoint: ViewOp = composite(
   "adjoint",
   "input",
   {
     doc: "The conjugate transpose of matrices.",
   },
-  (input: Tensor) => matrices("adjoint", input),
+  (input: Tensor) => conjugate(matrices("adjoint", input)),
 );
 
 function matrices(name: string, x: Tensor): Tensor {
@@ -336,8 +342,10 @@ declare module "../core/tensor.ts" {
     readonly mT: Tensor;
     /** The conjugate of mT. */
     readonly mH: Tensor;
-    /** The real part: the tensor itself. */
+    /** The real parts; a real tensor itself. */
     readonly real: Tensor;
+    /** The imaginary parts. */
+    readonly imag: Tensor;
   }
 }
 
@@ -360,19 +368,13 @@ property("H", (x) => {
   if (x.ndim !== 2 && x.ndim !== 0) {
     throw new RuntimeError(`tensor.H: only supported on matrices (2-D tensors). Got ${x.ndim}-D tensor. Use mH for batches.`);
   }
-  return t(x);
+  return conjugate(t(x));
 });
 property("mT", (x) => matrices("tensor.mT", x));
-property("mH", (x) => matrices("tensor.mH", x));
+property("mH", (x) => conjugate(matrices("tensor.mH", x)));
 
-property("real", (x) => x);
-
-export const real: Op<[input: Tensor], Tensor> = composite(
-  "real",
-  "input",
-  {
-    doc: "The real part: the tensor itself.",
-    method: false,
-  },
-  (input: Tensor) => input,
-);
+property("real", (x) => (x.dtype.is_complex ? part(x, 0) : x));
+property("imag", (x) => {
+  if (!x.dtype.is_complex) throw new RuntimeError(`imag: is not implemented for tensors with non-complex dtypes, got ${x.dtype}`);
+  return part(x, 1);
+});

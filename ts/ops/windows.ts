@@ -4,6 +4,7 @@ import { bool } from "../core/dtype.ts";
 import { IndexError, RuntimeError } from "../core/errors.ts";
 import { contiguousStrides, formatShape, normalizeDim, numelOf, sameShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
+import { complexRule, joined, part } from "../engine/complex.ts";
 import { composite, defineOp, defineView, type Geometry, type Op } from "../engine/define.ts";
 import { writeInto } from "../engine/inplace.ts";
 import { alias, copyOf } from "../engine/run.ts";
@@ -24,6 +25,15 @@ const denseLayout = (shape: Shape): Layout => ({ shape, strides: contiguousStrid
 type WriteWindow = Op<[input: Tensor, src: Tensor, size: Shape, stride: Shape, offset: number], Tensor>;
 
 /** A dense copy of input in which the window (no two of whose elements coincide) shows src. */
+// Positions of a complex tensor and of its parts are the same, so long as these are dense.
+complexRule("write_window", (input: Tensor, src: Tensor, size: Shape, stride: Shape, offset: number) => {
+  const [re, im] = ([0, 1] as const).map((which) =>
+    write_window(copyPart(input, which), src.dtype.is_complex ? part(src, which) : src, size, stride, offset),
+  );
+  return joined(re!, im!);
+});
+const copyPart = (z: Tensor, which: 0 | 1): Tensor => (z.dtype.is_complex ? part(z, which) : z);
+
 const write_window: WriteWindow = defineOp("write_window", "input, src, size, stride, offset", {
   doc: "A copy of input with a window of it overwritten.",
   method: false,
