@@ -118,11 +118,12 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
     let results: readonly (Tensor | null | undefined)[];
     const since = Storage.nextSerial();
     try {
-      if (late !== null && node instanceof AccumulateGrad) {
-        const leaf = node;
-        late.push(() => leaf.apply(slots));
+      const leaf = late !== null && node instanceof AccumulateGrad ? node : null;
+      if (leaf === null) results = node.apply(slots);
+      else {
+        late!.push(() => leaf.apply(slots));
         results = [];
-      } else results = node.apply(slots);
+      }
     } catch (error) {
       if (node.trace !== undefined && error instanceof Error) error.message += `\n${node.trace}`;
       throw error;
