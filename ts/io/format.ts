@@ -84,3 +84,12 @@ export function concat(list: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 export function setOwn(target: object, key: string, value: unknown): void {
   Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
 }
+
+/** A value of a JSON text, for an error. */
+export function shown(value: unknown): string {
+  try {
+    return String(JSON.stringify(value)).slice(0, 80);
+  } catch {
+    return "a value nested too deeply to be shown";
+  }
+}

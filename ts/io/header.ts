@@ -1,6 +1,6 @@
 /** The header of a safetensors file, every claim of which is checked against the size of the file before anything is allocated. */
 
-import { FileFormatError } from "./format.ts";
+import { FileFormatError, shown } from "./format.ts";
 
 /** The file is not what it says it is. */
 export class SafetensorError extends FileFormatError {
@@ -113,10 +113,10 @@ function checkEntry(name: string, value: unknown, start: number, size: number): 
   };
   if (typeof value !== "object" || value === null) return fail("its entry is not an object");
   const { dtype, shape, data_offsets: offsets } = value as Record<string, unknown>;
-  if (typeof dtype !== "string" || !Object.hasOwn(ITEM_BYTES, dtype)) return fail(`unknown dtype ${JSON.stringify(dtype)}`);
-  if (!Array.isArray(shape) || !shape.every(isCount)) return fail(`invalid shape ${JSON.stringify(shape)}`);
+  if (typeof dtype !== "string" || !Object.hasOwn(ITEM_BYTES, dtype)) return fail(`unknown dtype ${shown(dtype)}`);
+  if (!Array.isArray(shape) || !shape.every(isCount)) return fail(`invalid shape ${shown(shape)}`);
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) {
-    return fail(`invalid data_offsets ${JSON.stringify(offsets)}`);
+    return fail(`invalid data_offsets ${shown(offsets)}`);
   }
   const [from, to] = offsets as [number, number];
   if (from > to) return fail(`data_offsets [${from}, ${to}] run backwards`);

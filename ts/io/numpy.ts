@@ -8,8 +8,8 @@ import { Tensor } from "../core/tensor.ts";
 import { empty } from "../engine/run.ts";
 import { describe } from "../engine/signature.ts";
 import { get_default_device, resolveDevice } from "../ops/devices.ts";
-import { FileFormatError, joined, parseGrowing, pieces, readExactly, setOwn, swapBytes } from "./format.ts";
-import { NUMPY_TYPES, parseNpy, writeNpy, type NumpyType } from "./numpy_header.ts";
+import { FileFormatError, joined, parseGrowing, pieces, readExactly, setOwn, swapBytes, Truncated } from "./format.ts";
+import { NUMPY_TYPES, parseNpy, writeNpy, type NpyHeader, type NumpyType } from "./numpy_header.ts";
 import { memory, openSource, type ByteSource, type Readable } from "./source.ts";
 import { writeTo, type Writable } from "./torch_save.ts";
 import { isStored, writeZip, ZipReader, type ZipContent, type ZipEntry } from "./zip.ts";
@@ -134,9 +134,23 @@ export async function load_npy(from: Readable, options: NumpyLoadOptions = {}): 
   return toTensor(await read_npy(from), options);
 }
 
+/** An entry that is much longer than its array is not inflated. */
+function checkBegin({ name, size }: ZipEntry, first: Uint8Array): void {
+  let header: NpyHeader;
+  try {
+    header = parseNpy(first, size);
+  } catch (error) {
+    if (error instanceof Truncated) return; // a long header; it is checked with the rest
+    throw error;
+  }
+  if (header.start + header.nbytes !== size) {
+    throw new FileFormatError(`npz: '${name}' has ${size} bytes, its array takes ${header.start + header.nbytes}`);
+  }
+}
+
 /** A stored entry is read where it lies; a compressed one must be read whole. */
 async function entrySource(zip: ZipReader, source: ByteSource, entry: ZipEntry): Promise<ByteSource> {
-  if (!isStored(entry)) return memory(await zip.read(entry));
+  if (!isStored(entry)) return memory(await zip.read(entry, { begin: (first) => checkBegin(entry, first) }));
   const [from, to] = await zip.range(entry);
   return { size: to - from, read: (a, b) => source.read(from + a, from + b) };
 }

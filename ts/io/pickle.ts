@@ -37,16 +37,21 @@ const MOST_INTEGER_BYTES = 1024;
 
 /** Little-endian two's complement. */
 function integer(bytes: Uint8Array): number | bigint {
-  let value = 0n;
-  for (let i = bytes.length - 1; i >= 0; i--) value = (value << 8n) | BigInt(bytes[i]!);
-  value = BigInt.asIntN(8 * bytes.length, value);
-  return whole(value);
+  if (bytes.length === 0) return 0;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).reverse();
+  return whole(BigInt.asIntN(8 * bytes.length, BigInt(`0x${hex.join("")}`)));
 }
 
 /** As a number where that is exact. */
 export function whole(value: bigint): number | bigint {
   const n = Number(value);
   return Number.isSafeInteger(n) ? n : value;
+}
+
+/** What a function that copies its argument has to copy. */
+function sizeOf(x: unknown): number {
+  if (typeof x === "string" || Array.isArray(x) || x instanceof Uint8Array) return x.length;
+  return x instanceof Map || x instanceof Set ? x.size : 0;
 }
 
 export interface Unpickled {
@@ -68,6 +73,8 @@ class Unpickler {
   /** Heights of the stack at open marks. */
   private readonly marks: number[] = [];
   private readonly memo = new Map<number, unknown>();
+  /** Items that functions may still copy: a pickle that means well copies what it holds once. */
+  private copies: number;
 
   constructor(
     private readonly bytes: Uint8Array,
@@ -75,6 +82,7 @@ class Unpickler {
     private readonly host: PickleHost,
   ) {
     this.at = start;
+    this.copies = bytes.length + (1 << 16);
     this.data = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 
@@ -167,6 +175,8 @@ class Unpickler {
     if (!(fn instanceof PickleFunction)) throw new UnpicklingError(`pickle: ${pythonType(fn)} is called, which is no function`);
     if (!Array.isArray(args)) throw new UnpicklingError(`pickle: ${fn.name} is called with ${pythonType(args)} as arguments`);
     if (args.length > 16) throw new UnpicklingError(`pickle: ${fn.name} is called with ${args.length} arguments`);
+    for (const arg of args as unknown[]) this.copies -= sizeOf(arg);
+    if (this.copies < 0) throw new UnpicklingError("pickle: it copies one list again and again");
     return fn.call(...(args as unknown[]));
   }
 

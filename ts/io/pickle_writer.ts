@@ -187,8 +187,10 @@ function entriesOf(value: object): [unknown, unknown][] {
 }
 
 function refusal(value: unknown, path: string): ValueError {
-  const what = typeof value === "object" ? value?.constructor.name : typeof value;
-  const advice = typeof (value as { state_dict?: unknown }).state_dict === "function" ? "; save its state_dict() instead" : "";
+  // Modules can be called, so they are functions, too.
+  const stateful = typeof (value as { state_dict?: unknown }).state_dict === "function";
+  const what = stateful || typeof value === "object" ? (value as object).constructor.name : typeof value;
+  const advice = stateful ? "; save its state_dict() instead" : "";
   return new ValueError(
     `save: ${path} is of type ${what}; expected tensors, numbers, text, booleans, null, arrays, plain objects, Maps, Sets or bytes${advice}`,
   );

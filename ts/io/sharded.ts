@@ -3,7 +3,7 @@
 import { ValueError } from "../core/errors.ts";
 import { numelOf } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
-import { FileFormatError, readExactly, setOwn } from "./format.ts";
+import { FileFormatError, readExactly, setOwn, shown } from "./format.ts";
 import { safe_open, save_file, type LoadOptions, type NamedTensors, type SaveOptions } from "./safetensors.ts";
 import { fileSystem, openSource, type Readable } from "./source.ts";
 import { load } from "./torch_load.ts";
@@ -42,9 +42,7 @@ export function parseIndex(bytes: Uint8Array): ShardIndex {
   if (!isRecord(index) || !isRecord(index.weight_map)) throw new FileFormatError("index: it has no weight_map");
   for (const [name, file] of Object.entries(index.weight_map)) {
     if (!isFileName(file)) {
-      throw new FileFormatError(
-        `index: tensor '${name.slice(0, 80)}' lies in ${JSON.stringify(file).slice(0, 80)}; expected a file beside the index`,
-      );
+      throw new FileFormatError(`index: tensor '${name.slice(0, 80)}' lies in ${shown(file)}; expected a file beside the index`);
     }
   }
   return {

@@ -243,6 +243,9 @@ class ZipHost extends TorchHost {
   }
 }
 
+/** PyTorch does not compress; who does, with a pickle, comes nowhere near. */
+const MOST_PICKLE_RATIO = 100;
+
 async function loadZip(source: ByteSource, map: MapLocation | null): Promise<unknown> {
   const zip = await ZipReader.open(source);
   const names = [...zip.entries.keys()];
@@ -256,7 +259,11 @@ async function loadZip(source: ByteSource, map: MapLocation | null): Promise<unk
     throw new NotImplementedError("load: this is a TorchScript archive (torch.jit.save); save its state_dict() instead");
   }
   // PyTorch can leave checksums out, and does not look at them.
-  const bytes = await zip.read(zip.entries.get(records[0]!)!, { crc: false });
+  const record = zip.entries.get(records[0]!)!;
+  if (record.size > record.compressed * MOST_PICKLE_RATIO) {
+    throw new FileFormatError(`load: data.pkl has ${record.compressed} bytes in the file and claims ${record.size}`);
+  }
+  const bytes = await zip.read(record, { crc: false });
   const host = new ZipHost(zip, folder, map);
   const { value } = unpickle(bytes, 0, host);
   const result = toPlain(value);

@@ -1,5 +1,6 @@
 /** Zip archives: entries that are stored or deflated, by ranges of a source; archives are written in one pass. */
 
+import { RuntimeError } from "../core/errors.ts";
 import { concat, FileFormatError, joined, readExactly } from "./format.ts";
 import type { ByteSource } from "./source.ts";
 
@@ -13,6 +14,13 @@ export interface ZipEntry {
   readonly header: number;
   /** Where what follows it begins. */
   readonly limit: number;
+}
+
+export interface ZipReadOptions {
+  /** Whether the checksum counts. */
+  readonly crc?: boolean;
+  /** Sees the first bytes of a deflated entry, and throws before the rest is inflated where they are not what they should be. */
+  readonly begin?: (bytes: Uint8Array) => void;
 }
 
 const STORED = 0;
@@ -153,10 +161,10 @@ export class ZipReader {
   }
 
   /** An entry's contents. */
-  async read(entry: ZipEntry, { crc = true } = {}): Promise<Uint8Array> {
+  async read(entry: ZipEntry, { crc = true, begin }: ZipReadOptions = {}): Promise<Uint8Array> {
     const [from, to] = await this.range(entry);
     const raw = await readExactly(this.source, from, to, `zip entry '${entry.name}'`);
-    const bytes = entry.method === STORED ? raw : await inflate(raw, entry);
+    const bytes = entry.method === STORED ? raw : await inflate(raw, entry, begin);
     if (crc && crc32(bytes) !== entry.crc) throw new FileFormatError(`zip: the checksum of entry '${entry.name}' is wrong`);
     return bytes;
   }
@@ -173,7 +181,12 @@ function check({ name, method, size, compressed }: Omit<ZipEntry, "limit">): voi
   }
 }
 
-async function through(stream: GenericTransformStream, bytes: Uint8Array, most: number): Promise<Uint8Array[]> {
+async function through(
+  stream: GenericTransformStream,
+  bytes: Uint8Array,
+  most: number,
+  begin?: (bytes: Uint8Array) => void,
+): Promise<Uint8Array[]> {
   const writer = (stream.writable as WritableStream<Uint8Array>).getWriter();
   const written = writer.write(bytes).then(() => writer.close());
   written.catch(() => {}); // the reader gets the same error
@@ -187,17 +200,24 @@ async function through(stream: GenericTransformStream, bytes: Uint8Array, most: 
       await reader.cancel().catch(() => {});
       return [...parts, value];
     }
+    try {
+      if (parts.length === 0) begin?.(value);
+    } catch (error) {
+      await reader.cancel().catch(() => {});
+      throw error;
+    }
     parts.push(value);
   }
   await written;
   return parts;
 }
 
-async function inflate(raw: Uint8Array, { name, size }: ZipEntry): Promise<Uint8Array> {
+async function inflate(raw: Uint8Array, { name, size }: ZipEntry, begin?: ZipReadOptions["begin"]): Promise<Uint8Array> {
   let parts: Uint8Array[];
   try {
-    parts = await through(new DecompressionStream("deflate-raw"), raw, size);
+    parts = await through(new DecompressionStream("deflate-raw"), raw, size, begin);
   } catch (error) {
+    if (error instanceof RuntimeError || error instanceof FileFormatError) throw error;
     throw new FileFormatError(`zip: entry '${name}' cannot be inflated: ${(error as Error).message}`);
   }
   const length = parts.reduce((n, p) => n + p.length, 0);
