@@ -3,6 +3,8 @@
  * Bunch and Kaufman's pivoting, as LAPACK has them (pivots from 1, info is 0 or the place of the first failure, from 1).
  */
 
+import { addRows } from "./reflections.ts";
+
 function swapRows(a: Float64Array, width: number, i: number, j: number): void {
   for (let c = 0; c < width; c++) {
     const x = a[i * width + c];
@@ -11,28 +13,41 @@ function swapRows(a: Float64Array, width: number, i: number, j: number): void {
   }
 }
 
-/** rows[i] -= factor * rows[j], from column `from` on. */
-function subtractRow(a: Float64Array, width: number, i: number, j: number, factor: number, from = 0): void {
-  const [at, other] = [i * width, j * width];
-  for (let c = from; c < width; c++) a[at + c] -= factor * a[other + c];
+/** rows[i] -= factor * rows[j] */
+function subtractRow(a: Float64Array, width: number, i: number, j: number, factor: number): void {
+  const at = i * width;
+  const other = j * width;
+  for (let c = 0; c < width; c++) a[at + c] -= factor * a[other + c];
 }
+
+/** Columns that are eliminated before the rest of the matrix follows. */
+const PANEL = 32;
 
 /** `a`, m x n, becomes L (below the diagonal, its own being ones) and U; row i was exchanged with row pivots[i] - 1. */
 export function factorLU(a: Float64Array, m: number, n: number, pivots: Int32Array, pivot: boolean): number {
   let info = 0;
-  for (let j = 0; j < Math.min(m, n); j++) {
-    let best = j;
-    if (pivot) for (let i = j + 1; i < m; i++) if (Math.abs(a[i * n + j]) > Math.abs(a[best * n + j])) best = i;
-    pivots[j] = best + 1;
-    const head = a[best * n + j];
-    if (head === 0) {
-      if (info === 0) info = j + 1;
-      continue;
+  const k = Math.min(m, n);
+  for (let start = 0; start < k; start += PANEL) {
+    const end = Math.min(start + PANEL, k);
+    for (let j = start; j < end; j++) {
+      let best = j;
+      if (pivot) for (let i = j + 1; i < m; i++) if (Math.abs(a[i * n + j]) > Math.abs(a[best * n + j])) best = i;
+      pivots[j] = best + 1;
+      const head = a[best * n + j];
+      if (head === 0) {
+        if (info === 0) info = j + 1;
+        if (pivot) continue;
+      }
+      if (best !== j) swapRows(a, n, j, best);
+      for (let i = j + 1; i < m; i++) {
+        const at = i * n;
+        const factor = (a[at + j] /= head);
+        for (let c = j + 1; c < end; c++) a[at + c] -= factor * a[j * n + c];
+      }
     }
-    if (best !== j) swapRows(a, n, j, best);
-    for (let i = j + 1; i < m; i++) {
-      const factor = (a[i * n + j] /= head);
-      if (factor !== 0) subtractRow(a, n, i, j, factor, j + 1);
+    // What lies to the right of the panel follows, a row at a time.
+    for (let i = start + 1; i < m; i++) {
+      addRows(a, i * n + end, n - end, a, i * n + start, 1, Math.min(i, end) - start, a, start * n + end, n, -1);
     }
   }
   return info;
@@ -52,11 +67,8 @@ export function solveTriangle(
   const backwards = upper !== transposed;
   for (let step = 0; step < n; step++) {
     const i = backwards ? n - 1 - step : step;
-    const [from, to] = backwards ? [i + 1, n] : [0, i];
-    for (let k = from; k < to; k++) {
-      const factor = a[i * row + k * column];
-      if (factor !== 0) subtractRow(b, r, i, k, factor);
-    }
+    const from = backwards ? i + 1 : 0;
+    addRows(b, i * r, r, a, i * row + from * column, column, backwards ? n - i - 1 : i, b, from * r, r, -1);
     if (!unit) {
       const head = a[i * n + i];
       for (let c = 0; c < r; c++) b[i * r + c] /= head;

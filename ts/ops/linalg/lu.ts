@@ -170,8 +170,8 @@ export const lu: Op<[A: Tensor, options?: { pivot?: boolean }], PLU> = composite
   },
 );
 
-/** The values of pivots that belong to LU, which is checked. */
-export function pivotsOf(op: string, LU: Tensor, pivots: Tensor): Int32Array {
+/** The values of pivots that belong to LU, which is checked; those of LDL may be negative. */
+export function pivotsOf(op: string, LU: Tensor, pivots: Tensor, signed = false): Int32Array {
   checkTensor(op, "pivots", pivots);
   if (pivots.dtype !== int32) throw new RuntimeError(`${op}: expected pivots to have dtype int32, got ${pivots.dtype}`);
   const want = [...batchOf(LU), Math.min(rowsOf(LU), columnsOf(LU))];
@@ -180,7 +180,12 @@ export function pivotsOf(op: string, LU: Tensor, pivots: Tensor): Int32Array {
       `${op}: pivots must have shape ${formatShape(want)} where LU has ${formatShape(LU.shape)}, got ${formatShape(pivots.shape)}`,
     );
   }
-  return integersOf(pivots, op);
+  const values = integersOf(pivots, op);
+  const wrong = values.find((p) => p === 0 || (p < 0 && !signed) || Math.abs(p) > rowsOf(LU));
+  if (wrong !== undefined) {
+    throw new RuntimeError(`${op}: pivots must be those of the factorisation, from 1 to ${rowsOf(LU)}, got ${wrong}`);
+  }
+  return values;
 }
 
 type UnpackOp = Op<

@@ -13,11 +13,7 @@ function reflect(
 ): void {
   if (tau === 0) return;
   const sums = c.slice(i * width + from, (i + 1) * width);
-  for (let r = i + 1; r < m; r++) {
-    const v = a[r * n + i];
-    const at = r * width + from;
-    if (v !== 0) for (let k = 0; k < sums.length; k++) sums[k] += v * c[at + k];
-  }
+  addRows(sums, 0, sums.length, a, (i + 1) * n + i, n, m - i - 1, c, (i + 1) * width + from, width, 1);
   for (let r = i; r < m; r++) {
     const v = r === i ? tau : tau * a[r * n + i];
     const at = r * width + from;
@@ -89,15 +85,45 @@ export function transpose(a: Float64Array, m: number, n: number): Float64Array {
   return b;
 }
 
+/**
+ * The inner loop of everything: c += sign * sum over p of a_p b_p, c and b_p being rows of `width` numbers. a_p is a[at + p * step],
+ * b_p begins at from + p * stride. Four rows at once, so that c is read and written a quarter as often.
+ */
+export function addRows(
+  c: Float64Array,
+  to: number,
+  width: number,
+  a: Float64Array,
+  at: number,
+  step: number,
+  count: number,
+  b: Float64Array,
+  from: number,
+  stride: number,
+  sign: 1 | -1,
+): void {
+  let p = 0;
+  for (; p + 4 <= count; p += 4) {
+    const w = sign * a[at + p * step];
+    const x = sign * a[at + (p + 1) * step];
+    const y = sign * a[at + (p + 2) * step];
+    const z = sign * a[at + (p + 3) * step];
+    const d = from + p * stride;
+    const e = d + stride;
+    const f = e + stride;
+    const g = f + stride;
+    for (let j = 0; j < width; j++) c[to + j] += w * b[d + j] + x * b[e + j] + y * b[f + j] + z * b[g + j];
+  }
+  for (; p < count; p++) {
+    const w = sign * a[at + p * step];
+    const d = from + p * stride;
+    for (let j = 0; j < width; j++) c[to + j] += w * b[d + j];
+  }
+}
+
 /** a b: m x k by k x n. */
 export function multiply(a: Float64Array, b: Float64Array, m: number, k: number, n: number): Float64Array {
   const c = new Float64Array(m * n);
-  for (let i = 0; i < m; i++) {
-    for (let p = 0; p < k; p++) {
-      const x = a[i * k + p];
-      if (x === 0) continue;
-      for (let j = 0; j < n; j++) c[i * n + j] += x * b[p * n + j];
-    }
-  }
+  for (let i = 0; i < m; i++) addRows(c, i * n, n, a, i * k, 1, k, b, 0, n, 1);
   return c;
 }

@@ -4,9 +4,11 @@ import { factorQR, formQ, multiply, transpose } from "./reflections.ts";
 
 /** Turns rows i and j by the angle whose cosine and sine are c and s. */
 function rotate(z: Float64Array, width: number, i: number, j: number, c: number, s: number): void {
-  const [p, q] = [i * width, j * width];
+  const p = i * width;
+  const q = j * width;
   for (let k = 0; k < width; k++) {
-    const [x, y] = [z[p + k], z[q + k]];
+    const x = z[p + k];
+    const y = z[q + k];
     z[p + k] = c * x - s * y;
     z[q + k] = s * x + c * y;
   }
