@@ -58,9 +58,12 @@ interface Structure {
   readonly live: readonly number[];
   readonly padded: readonly boolean[];
   readonly strided: readonly boolean[];
+  /** Whether kernels of one element are known as such. */
+  readonly points: boolean;
 }
-function structureOf({ input, output, kernel, padding, stride }: Problem): Structure {
+function structureOf({ input, output, kernel, padding, stride }: Problem, points: boolean): Structure {
   return {
+    points: points && volume(kernel) === 1,
     live: [0, 1, 2].filter((d) => input[d]! > 1 || output[d]! > 1 || kernel[d]! > 1),
     padded: padding.map((p) => p > 0),
     strided: stride.map((s) => s > 1),
@@ -115,6 +118,7 @@ class Geometry {
   }
   /** A flat number as an outer part and live coordinates in `what` ("in", "out" or "kernel"). */
   split(index: V, what: string): { outer: V; coords: V[] } {
+    if (what === "kernel" && this.structure.points) return { outer: index, coords: this.live.map(() => this.k.u32(0)) };
     const coords: V[] = [];
     let rest = index;
     for (const d of [...this.live].reverse()) {
@@ -132,6 +136,10 @@ class Geometry {
   odometer(from: V, what: string, use: (outer: V, coords: readonly V[]) => readonly V[]): Walker {
     const { k } = this;
     const { outer, coords } = this.split(from, what);
+    if (what === "kernel" && this.structure.points) {
+      const digit = k.var(outer);
+      return { now: () => use(digit.get(), coords), next: () => digit.set(digit.get().add(1)) };
+    }
     const digits = [outer, ...coords].map((x) => k.var(x));
     return {
       now: () => {
@@ -400,7 +408,6 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
         : mode === "input_grad"
           ? problemOf(result, second, first, params)
           : problemOf(second, result, first, params);
-    const structure = structureOf(problem);
     const shape = shapeOf(mode, problem);
     const format = matrixFormat(context.caps, dtype, params.tf32);
     const matrix = format && matrixOperands(mode, problem, format, context.caps.asyncCopy);
@@ -412,7 +419,8 @@ export const lowerConv: GpuLowering<"conv"> = (spec, context) => {
     );
     const units = plan.form === "matrix" ? { elems: elemsOf(format!), matrix: matrix! } : {};
     const even = mode === "weight_grad" ? [result.offset, shape.n] : [result.offset, volume(spatial(result))];
-    const structureKey = `${structure.live.join("")}/${[...structure.padded, ...structure.strided].map(Number).join("")}`;
+    const structure = structureOf(problem, plan.form === "matrix");
+    const structureKey = `${structure.points ? "points" : ""}${structure.live.join("")}/${[...structure.padded, ...structure.strided].map(Number).join("")}`;
     const operands: readonly [Bindable, Bindable] = mode === "weight_grad" ? [first, second] : [second, first];
     runGemm(context, {
       name: `conv_${mode}`,
