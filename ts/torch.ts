@@ -16,6 +16,8 @@ export {
 export * from "./ops/index.ts";
 export * as autograd from "./autograd/index.ts";
 export * as distributions from "./distributions/index.ts";
+export * as func from "./func/index.ts";
+export { vmap } from "./func/index.ts";
 export * as io from "./io/index.ts";
 export { load, type MapLocation, type TorchLoadOptions } from "./io/torch_load.ts";
 export { save } from "./io/torch_save.ts";

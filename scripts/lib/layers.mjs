@@ -4,8 +4,13 @@ import { posix } from "node:path";
 import ts from "typescript";
 
 /** The layers of ts/, leaves first. A layer may import the earlier ones, and not those named here. */
-const order = ["core", "kernel", "engine", "ops", "autograd", "nn", "optim", "data", "io", "profiler", "face", "entry"];
-const except = { data: ["nn", "optim"], io: ["nn", "optim", "data"] };
+const order = ["core", "kernel", "engine", "ops", "autograd", "nn", "func", "optim", "distributions", "data", "io", "profiler", "face", "entry"];
+const except = {
+  optim: ["func"],
+  distributions: ["nn", "func", "optim"],
+  data: ["nn", "func", "optim", "distributions"],
+  io: ["nn", "func", "optim", "distributions", "data"],
+};
 
 /** The page that shows the other examples. */
 const PAGE = "examples/web/";

@@ -6,7 +6,7 @@ import type { Decoder } from "../decode.ts";
 import { caught, expectError, type ErrorSpec } from "../errors.ts";
 import { expectGradients, type GradientSpec } from "../gradients.ts";
 import { describeError, Failure, Missing, part } from "../outcome.ts";
-import { expectValue } from "../values.ts";
+import { expectMeta, expectValue } from "../values.ts";
 import { decoder, make, manualSeed, send, type Env, type Thing } from "./common.ts";
 
 interface Described {
@@ -34,10 +34,11 @@ interface DistributionCase extends Partial<Described>, Partial<Result> {
 }
 
 export async function runDistribution(env: Env, c: DistributionCase): Promise<void> {
-  if (c.error !== undefined) return expectError(env.session, c.error, false, async () => useIt(env, c));
+  if (c.error !== undefined)
+    return expectError(env.session, c.error, false, async () => env.session.blocking(() => useIt(env, c)));
   if (c.p !== undefined && c.q !== undefined) return runDivergence(env, c, c.p, c.q);
   const described = c as Described;
-  const shapes = build(env, parameters(env), described);
+  const shapes = await env.session.blocking(() => build(env, parameters(env), described));
   expectShape(shapes, "batch_shape", c.batch_shape);
   expectShape(shapes, "event_shape", c.event_shape);
   for (const [name, result] of Object.entries(c.results ?? {})) {
@@ -51,10 +52,20 @@ export async function runDistribution(env: Env, c: DistributionCase): Promise<vo
   if (sample === undefined) return;
   await part(sample.call, () => {
     const inputs = parameters(env);
-    const from = build(env, inputs, described);
-    manualSeed(env, sample.seed);
-    return expectResult(env, inputs, () => send(from, sample.call, sample.shape), sample);
+    const run = (): unknown => {
+      const from = build(env, inputs, described);
+      manualSeed(env, sample.seed);
+      return send(from, sample.call, sample.shape);
+    };
+    if (env.session.device === "cpu") return expectResult(env, inputs, run, sample);
+    return expectDraw(env, run, sample);
   });
+}
+
+/** Devices other than the cpu have random streams of their own. */
+async function expectDraw({ session, tensors }: Env, run: () => unknown, want: Result): Promise<void> {
+  const { dtype, shape } = tensors.meta((want.output as { tensor: string }).tensor);
+  expectMeta(session, await session.blocking(run), [{ dtype, shape }]);
 }
 
 /** Plain numbers, tensors with gradients. */
@@ -76,15 +87,15 @@ function ask(inputs: Decoder, from: Thing, name: string, { value, quantile }: Di
 }
 
 async function expectResult({ session, tensors }: Env, inputs: Decoder, run: () => unknown, want: Result): Promise<void> {
-  const result = await run();
+  const result = await session.blocking(run);
   await expectValue(session, result, want.output, tensors, want);
   if (want.grads !== undefined) await expectGradients(session, tensors, result, inputs.leaves(), want.grads, want);
 }
 
 async function expectMissing(env: Env, described: Described, name: string, c: DistributionCase): Promise<void> {
   const inputs = parameters(env);
-  const from = build(env, inputs, described);
-  const thrown = await caught(async () => ask(inputs, from, name, c));
+  const question = (): unknown => ask(inputs, build(env, inputs, described), name, c);
+  const thrown = await caught(async () => env.session.blocking(question));
   if (thrown === null) throw new Failure("did not fail; want NotImplementedError");
   const { error } = thrown;
   if (!(error instanceof Error) || error.name !== "NotImplementedError") {
@@ -94,15 +105,14 @@ async function expectMissing(env: Env, described: Described, name: string, c: Di
 
 async function runDivergence(env: Env, c: DistributionCase, p: Described, q: Described): Promise<void> {
   const inputs = parameters(env);
-  const [from, to] = [build(env, inputs, p), build(env, inputs, q)];
-  const run = (): unknown => env.session.call("distributions.kl_divergence", [from, to]);
+  const run = (): unknown => env.session.call("distributions.kl_divergence", [build(env, inputs, p), build(env, inputs, q)]);
   await expectResult(env, inputs, run, c as Result);
 }
 
-async function useIt(env: Env, c: DistributionCase): Promise<void> {
+function useIt(env: Env, c: DistributionCase): void {
   const inputs = parameters(env);
   const from = build(env, inputs, c as Described);
-  if (c.value !== undefined) await send(from, "log_prob", inputs.value(c.value));
+  if (c.value !== undefined) send(from, "log_prob", inputs.value(c.value));
 }
 
 function expectShape(from: Thing, name: string, want: readonly number[] | undefined): void {

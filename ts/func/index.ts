@@ -1,0 +1,18 @@
+/** `torch.func`: functions of functions. */
+
+export {
+  grad,
+  grad_and_value,
+  hessian,
+  jacfwd,
+  jacrev,
+  jvp,
+  linearize,
+  vjp,
+  type ArgNums,
+  type Func,
+  type Pullback,
+  type Transformed,
+} from "./derivatives.ts";
+export { functional_call, stack_module_state, type State } from "./modules.ts";
+export { vmap, type Dims } from "./vmap.ts";
