@@ -27,6 +27,13 @@ it.each<[string, (x: Tensors) => torch.Tensor]>([
   ["sum_rows", (x) => x(64, 512).sum(1)],
   ["softmax", (x) => F.softmax(x(64, 512), -1)],
   ["matmul", (x) => x(128, 128).matmul(x(128, 128))],
+  [
+    "matmul_bf16",
+    (x) => {
+      const half = (): torch.Tensor => torch.empty([64, 64], { dtype: torch.bfloat16, device: x(1).device });
+      return half().matmul(half().t());
+    },
+  ],
   ["attention", (x) => F.scaled_dot_product_attention(x(2, 2, 32, 16), x(2, 2, 32, 16), x(2, 2, 32, 16))],
   ["gather", (x) => x(8, 8).gather(1, torch.empty([8, 2], { dtype: torch.int64, device: x(1).device }))],
 ])("%s", async (name, fn) => {

@@ -1,220 +1,385 @@
-extern "C" __global__ void __launch_bounds__(64) matmul_8b634b0eff69bcb5(const float* __restrict__ b_a, const kd_vec4<float>* __restrict__ b_b, float* __restrict__ b_out, unsigned p_m, unsigned p_n, unsigned p_k, unsigned p_steps, unsigned p_tiles_m, unsigned p_tiles_n, unsigned p_splits, unsigned p_a_offset, unsigned p_a_batch, unsigned p_a_line, unsigned p_b_offset, unsigned p_b_batch, unsigned p_b_step, unsigned p_out_offset, unsigned p_out_batch, unsigned p_out_column, unsigned p_out_row, float p_alpha) {
-  __shared__ kd_vec4<float> s_a_tile[128];
-  __shared__ kd_vec4<float> s_b_tile[128];
-  const unsigned v0 = kd_div(blockIdx.x, p_tiles_n);
-  const unsigned v3 = kd_div(v0, p_tiles_m);
-  const unsigned v6 = ((v0 - (v3 * p_tiles_m)) * 32u);
-  const unsigned v7 = ((blockIdx.x - (v0 * p_tiles_n)) * 32u);
-  const unsigned v9 = (p_a_offset + (v3 * p_a_batch));
-  const unsigned v11 = (p_b_offset + (v3 * p_b_batch));
-  const unsigned v12 = (threadIdx.x / 16u);
-  const unsigned v13 = (threadIdx.x % 16u);
-  const unsigned v15 = (v6 + (v12 * 4u));
-  const unsigned v19 = (v9 + (kd_min(v15, (p_m - 1u)) * p_a_line));
-  const unsigned v24 = (v9 + (kd_min((v15 + 1u), (p_m - 1u)) * p_a_line));
-  const unsigned v29 = (v9 + (kd_min((v15 + 2u), (p_m - 1u)) * p_a_line));
-  const unsigned v34 = (v9 + (kd_min((v15 + 3u), (p_m - 1u)) * p_a_line));
-  const unsigned v36 = ((v13 * 8u) + v12);
-  const unsigned v37 = (threadIdx.x + 64u);
-  const unsigned v38 = (v37 / 16u);
-  const unsigned v39 = (v37 % 16u);
-  const unsigned v41 = (v6 + (v38 * 4u));
-  const unsigned v45 = (v9 + (kd_min(v41, (p_m - 1u)) * p_a_line));
-  const unsigned v50 = (v9 + (kd_min((v41 + 1u), (p_m - 1u)) * p_a_line));
-  const unsigned v55 = (v9 + (kd_min((v41 + 2u), (p_m - 1u)) * p_a_line));
-  const unsigned v60 = (v9 + (kd_min((v41 + 3u), (p_m - 1u)) * p_a_line));
-  const unsigned v62 = ((v39 * 8u) + v38);
-  const unsigned v63 = (threadIdx.x % 8u);
-  const unsigned v64 = (threadIdx.x / 8u);
-  const unsigned v69 = (v11 + kd_min((v7 + (v63 * 4u)), (p_n - 4u)));
-  const unsigned v71 = ((v64 * 8u) + v63);
-  const unsigned v72 = (threadIdx.x + 64u);
-  const unsigned v73 = (v72 % 8u);
-  const unsigned v74 = (v72 / 8u);
-  const unsigned v79 = (v11 + kd_min((v7 + (v73 * 4u)), (p_n - 4u)));
-  const unsigned v81 = ((v74 * 8u) + v73);
-  const unsigned v82 = (threadIdx.x % 8u);
-  const unsigned v83 = (threadIdx.x / 8u);
-  kd_vec4<float> m84 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
-  kd_vec4<float> m85 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
-  kd_vec4<float> m86 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
-  kd_vec4<float> m87 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
-  for (unsigned v88 = 0u; v88 < p_k; v88 += 16u) {
-    const unsigned v89 = (v88 + v13);
-    const float v91 = b_a[(v19 + v89)];
-    const float v93 = b_a[(v24 + v89)];
-    const float v95 = b_a[(v29 + v89)];
-    const float v97 = b_a[(v34 + v89)];
-    s_a_tile[v36] = kd_vec4<float>{v91, v93, v95, v97};
-    const unsigned v99 = (v88 + v39);
-    const float v101 = b_a[(v45 + v99)];
-    const float v103 = b_a[(v50 + v99)];
-    const float v105 = b_a[(v55 + v99)];
-    const float v107 = b_a[(v60 + v99)];
-    s_a_tile[v62] = kd_vec4<float>{v101, v103, v105, v107};
-    const kd_vec4<float> v113 = b_b[((v69 + ((v88 + v64) * p_b_step)) >> 2u)];
-    s_b_tile[v71] = v113;
-    const kd_vec4<float> v118 = b_b[((v79 + ((v88 + v74) * p_b_step)) >> 2u)];
-    s_b_tile[v81] = v118;
+extern "C" __global__ void __launch_bounds__(128) matmul_635ba054c71ca5bf(const float* __restrict__ b_a, const float* __restrict__ b_b, kd_vec2<float>* __restrict__ b_out, unsigned p_m, unsigned p_n, unsigned p_k, unsigned p_steps, unsigned p_tiles_m, unsigned p_tiles_n, unsigned p_splits, unsigned p_a_offset, unsigned p_a_batch, unsigned p_a_line, unsigned p_b_offset, unsigned p_b_batch, unsigned p_b_step, unsigned p_out_offset, unsigned p_out_batch, unsigned p_out_column, unsigned p_out_row, float p_alpha) {
+  __shared__ kd_vec4<float> s_a_tile[384];
+  __shared__ kd_vec4<float> s_b_tile[768];
+  const unsigned v0 = (p_tiles_n * p_tiles_m);
+  const unsigned v1 = kd_div(blockIdx.x, v0);
+  const unsigned v3 = (blockIdx.x - (v1 * v0));
+  const unsigned v4 = (p_tiles_n * 16u);
+  const unsigned v5 = kd_div(v3, v4);
+  const unsigned v7 = (v3 - (v5 * v4));
+  const unsigned v8 = (v5 * 16u);
+  const unsigned v10 = kd_min((p_tiles_m - v8), 16u);
+  const unsigned v11 = kd_div(v7, v10);
+  const unsigned v15 = ((v8 + (v7 - (v11 * v10))) * 32u);
+  const unsigned v16 = (v11 * 64u);
+  const unsigned v18 = (p_a_offset + (v1 * p_a_batch));
+  const unsigned v20 = (p_b_offset + (v1 * p_b_batch));
+  const unsigned v21 = (threadIdx.x / 16u);
+  const unsigned v22 = (threadIdx.x % 16u);
+  const unsigned v27 = ((v22 * 32u) + v21);
+  const unsigned v29 = (v18 + (kd_min((v15 + v21), (p_m - 1u)) * p_a_line));
+  const unsigned v30 = (threadIdx.x + 128u);
+  const unsigned v31 = (v30 / 16u);
+  const unsigned v32 = (v30 % 16u);
+  const unsigned v37 = ((v32 * 32u) + v31);
+  const unsigned v39 = (v18 + (kd_min((v15 + v31), (p_m - 1u)) * p_a_line));
+  const unsigned v40 = (threadIdx.x + 256u);
+  const unsigned v41 = (v40 / 16u);
+  const unsigned v42 = (v40 % 16u);
+  const unsigned v47 = ((v42 * 32u) + v41);
+  const unsigned v49 = (v18 + (kd_min((v15 + v41), (p_m - 1u)) * p_a_line));
+  const unsigned v50 = (threadIdx.x + 384u);
+  const unsigned v51 = (v50 / 16u);
+  const unsigned v52 = (v50 % 16u);
+  const unsigned v57 = ((v52 * 32u) + v51);
+  const unsigned v59 = (v18 + (kd_min((v15 + v51), (p_m - 1u)) * p_a_line));
+  const unsigned v60 = (threadIdx.x / 16u);
+  const unsigned v62 = ((threadIdx.x % 16u) * 4u);
+  const unsigned v67 = ((v60 * 64u) + v62);
+  const unsigned v68 = (v20 + kd_min((v16 + v62), (p_n - 4u)));
+  const unsigned v69 = (threadIdx.x + 128u);
+  const unsigned v70 = (v69 / 16u);
+  const unsigned v72 = ((v69 % 16u) * 4u);
+  const unsigned v77 = ((v70 * 64u) + v72);
+  const unsigned v78 = (v20 + kd_min((v16 + v72), (p_n - 4u)));
+  kd_copy_async<4>((unsigned*)s_a_tile + v27, (const float*)b_a + (v29 + v22));
+  kd_copy_async<4>((unsigned*)s_a_tile + v37, (const float*)b_a + (v39 + v32));
+  kd_copy_async<4>((unsigned*)s_a_tile + v47, (const float*)b_a + (v49 + v42));
+  kd_copy_async<4>((unsigned*)s_a_tile + v57, (const float*)b_a + (v59 + v52));
+  kd_copy_async<16>((unsigned*)s_b_tile + v67, (const float*)b_b + (v68 + (v60 * p_b_step)));
+  kd_copy_async<16>((unsigned*)s_b_tile + v77, (const float*)b_b + (v78 + (v70 * p_b_step)));
+  kd_commit_copies();
+  if ((16u < p_k)) {
+    kd_copy_async<4>((unsigned*)s_a_tile + (512u + v27), (const float*)b_a + (v29 + (16u + v22)));
+    kd_copy_async<4>((unsigned*)s_a_tile + (512u + v37), (const float*)b_a + (v39 + (16u + v32)));
+    kd_copy_async<4>((unsigned*)s_a_tile + (512u + v47), (const float*)b_a + (v49 + (16u + v42)));
+    kd_copy_async<4>((unsigned*)s_a_tile + (512u + v57), (const float*)b_a + (v59 + (16u + v52)));
+    kd_copy_async<16>((unsigned*)s_b_tile + (1024u + v67), (const float*)b_b + (v68 + ((16u + v60) * p_b_step)));
+    kd_copy_async<16>((unsigned*)s_b_tile + (1024u + v77), (const float*)b_b + (v78 + ((16u + v70) * p_b_step)));
+  }
+  kd_commit_copies();
+  const unsigned v108 = (threadIdx.x / 32u);
+  const unsigned v109 = (threadIdx.x % 32u);
+  const unsigned v115 = (((v108 / 4u) * 8u) + (v109 / 4u));
+  const unsigned v117 = (((v108 % 4u) * 4u) + (v109 % 4u));
+  kd_vec4<float> m118 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
+  kd_vec4<float> m119 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
+  kd_vec4<float> m120 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
+  kd_vec4<float> m121 = kd_vec4<float>{0.0f, 0.0f, 0.0f, 0.0f};
+  unsigned m122 = 0u;
+  unsigned m123 = 2u;
+  for (unsigned v124 = 0u; v124 < p_k; v124 += 16u) {
+    kd_wait_copies<1>();
     __syncthreads();
-    for (unsigned v119 = 0u; v119 < 16u; v119 += 4u) {
-      const kd_vec4<float> v122 = s_b_tile[((v119 * 8u) + v82)];
-      const kd_vec4<float> v125 = s_a_tile[((v119 * 8u) + v83)];
-      const float v126 = v125.x;
-      const float v127 = v125.y;
-      const float v128 = v125.z;
-      const float v129 = v125.w;
-      const kd_vec4<float> v131 = m84;
-      m84 = kd_add(v131, kd_mul(kd_vec4<float>{v126, v126, v126, v126}, v122));
-      const kd_vec4<float> v135 = m85;
-      m85 = kd_add(v135, kd_mul(kd_vec4<float>{v127, v127, v127, v127}, v122));
-      const kd_vec4<float> v139 = m86;
-      m86 = kd_add(v139, kd_mul(kd_vec4<float>{v128, v128, v128, v128}, v122));
-      const kd_vec4<float> v143 = m87;
-      m87 = kd_add(v143, kd_mul(kd_vec4<float>{v129, v129, v129, v129}, v122));
-      const unsigned v146 = (v119 + 1u);
-      const kd_vec4<float> v149 = s_b_tile[((v146 * 8u) + v82)];
-      const kd_vec4<float> v152 = s_a_tile[((v146 * 8u) + v83)];
-      const float v153 = v152.x;
-      const float v154 = v152.y;
-      const float v155 = v152.z;
-      const float v156 = v152.w;
-      const kd_vec4<float> v158 = m84;
-      m84 = kd_add(v158, kd_mul(kd_vec4<float>{v153, v153, v153, v153}, v149));
-      const kd_vec4<float> v162 = m85;
-      m85 = kd_add(v162, kd_mul(kd_vec4<float>{v154, v154, v154, v154}, v149));
-      const kd_vec4<float> v166 = m86;
-      m86 = kd_add(v166, kd_mul(kd_vec4<float>{v155, v155, v155, v155}, v149));
-      const kd_vec4<float> v170 = m87;
-      m87 = kd_add(v170, kd_mul(kd_vec4<float>{v156, v156, v156, v156}, v149));
-      const unsigned v173 = (v119 + 2u);
-      const kd_vec4<float> v176 = s_b_tile[((v173 * 8u) + v82)];
-      const kd_vec4<float> v179 = s_a_tile[((v173 * 8u) + v83)];
-      const float v180 = v179.x;
-      const float v181 = v179.y;
-      const float v182 = v179.z;
-      const float v183 = v179.w;
-      const kd_vec4<float> v185 = m84;
-      m84 = kd_add(v185, kd_mul(kd_vec4<float>{v180, v180, v180, v180}, v176));
-      const kd_vec4<float> v189 = m85;
-      m85 = kd_add(v189, kd_mul(kd_vec4<float>{v181, v181, v181, v181}, v176));
-      const kd_vec4<float> v193 = m86;
-      m86 = kd_add(v193, kd_mul(kd_vec4<float>{v182, v182, v182, v182}, v176));
-      const kd_vec4<float> v197 = m87;
-      m87 = kd_add(v197, kd_mul(kd_vec4<float>{v183, v183, v183, v183}, v176));
-      const unsigned v200 = (v119 + 3u);
-      const kd_vec4<float> v203 = s_b_tile[((v200 * 8u) + v82)];
-      const kd_vec4<float> v206 = s_a_tile[((v200 * 8u) + v83)];
-      const float v207 = v206.x;
-      const float v208 = v206.y;
-      const float v209 = v206.z;
-      const float v210 = v206.w;
-      const kd_vec4<float> v212 = m84;
-      m84 = kd_add(v212, kd_mul(kd_vec4<float>{v207, v207, v207, v207}, v203));
-      const kd_vec4<float> v216 = m85;
-      m85 = kd_add(v216, kd_mul(kd_vec4<float>{v208, v208, v208, v208}, v203));
-      const kd_vec4<float> v220 = m86;
-      m86 = kd_add(v220, kd_mul(kd_vec4<float>{v209, v209, v209, v209}, v203));
-      const kd_vec4<float> v224 = m87;
-      m87 = kd_add(v224, kd_mul(kd_vec4<float>{v210, v210, v210, v210}, v203));
+    const unsigned v125 = m123;
+    const unsigned v126 = (v124 + 32u);
+    if ((v126 < p_k)) {
+      const unsigned v128 = (v125 * 512u);
+      kd_copy_async<4>((unsigned*)s_a_tile + (v128 + v27), (const float*)b_a + (v29 + (v126 + v22)));
+      kd_copy_async<4>((unsigned*)s_a_tile + (v128 + v37), (const float*)b_a + (v39 + (v126 + v32)));
+      kd_copy_async<4>((unsigned*)s_a_tile + (v128 + v47), (const float*)b_a + (v49 + (v126 + v42)));
+      kd_copy_async<4>((unsigned*)s_a_tile + (v128 + v57), (const float*)b_a + (v59 + (v126 + v52)));
+      const unsigned v141 = (v125 * 1024u);
+      kd_copy_async<16>((unsigned*)s_b_tile + (v141 + v67), (const float*)b_b + (v68 + ((v126 + v60) * p_b_step)));
+      kd_copy_async<16>((unsigned*)s_b_tile + (v141 + v77), (const float*)b_b + (v78 + ((v126 + v70) * p_b_step)));
     }
-    __syncthreads();
+    kd_commit_copies();
+    m123 = ((v125 >= 2u) ? 0u : (v125 + 1u));
+    const unsigned v153 = m122;
+    const unsigned v154 = (v153 * 128u);
+    const unsigned v155 = (v153 * 256u);
+    const kd_vec4<float> v157 = s_b_tile[(v155 + v117)];
+    const kd_vec4<float> v159 = s_a_tile[(v154 + v115)];
+    const float v160 = v159.x;
+    const float v161 = v159.y;
+    const float v162 = v159.z;
+    const float v163 = v159.w;
+    const kd_vec4<float> v165 = m118;
+    m118 = kd_add(v165, kd_mul(kd_vec4<float>{v160, v160, v160, v160}, v157));
+    const kd_vec4<float> v169 = m119;
+    m119 = kd_add(v169, kd_mul(kd_vec4<float>{v161, v161, v161, v161}, v157));
+    const kd_vec4<float> v173 = m120;
+    m120 = kd_add(v173, kd_mul(kd_vec4<float>{v162, v162, v162, v162}, v157));
+    const kd_vec4<float> v177 = m121;
+    m121 = kd_add(v177, kd_mul(kd_vec4<float>{v163, v163, v163, v163}, v157));
+    const kd_vec4<float> v182 = s_b_tile[((v155 + 16u) + v117)];
+    const kd_vec4<float> v185 = s_a_tile[((v154 + 8u) + v115)];
+    const float v186 = v185.x;
+    const float v187 = v185.y;
+    const float v188 = v185.z;
+    const float v189 = v185.w;
+    const kd_vec4<float> v191 = m118;
+    m118 = kd_add(v191, kd_mul(kd_vec4<float>{v186, v186, v186, v186}, v182));
+    const kd_vec4<float> v195 = m119;
+    m119 = kd_add(v195, kd_mul(kd_vec4<float>{v187, v187, v187, v187}, v182));
+    const kd_vec4<float> v199 = m120;
+    m120 = kd_add(v199, kd_mul(kd_vec4<float>{v188, v188, v188, v188}, v182));
+    const kd_vec4<float> v203 = m121;
+    m121 = kd_add(v203, kd_mul(kd_vec4<float>{v189, v189, v189, v189}, v182));
+    const kd_vec4<float> v208 = s_b_tile[((v155 + 32u) + v117)];
+    const kd_vec4<float> v211 = s_a_tile[((v154 + 16u) + v115)];
+    const float v212 = v211.x;
+    const float v213 = v211.y;
+    const float v214 = v211.z;
+    const float v215 = v211.w;
+    const kd_vec4<float> v217 = m118;
+    m118 = kd_add(v217, kd_mul(kd_vec4<float>{v212, v212, v212, v212}, v208));
+    const kd_vec4<float> v221 = m119;
+    m119 = kd_add(v221, kd_mul(kd_vec4<float>{v213, v213, v213, v213}, v208));
+    const kd_vec4<float> v225 = m120;
+    m120 = kd_add(v225, kd_mul(kd_vec4<float>{v214, v214, v214, v214}, v208));
+    const kd_vec4<float> v229 = m121;
+    m121 = kd_add(v229, kd_mul(kd_vec4<float>{v215, v215, v215, v215}, v208));
+    const kd_vec4<float> v234 = s_b_tile[((v155 + 48u) + v117)];
+    const kd_vec4<float> v237 = s_a_tile[((v154 + 24u) + v115)];
+    const float v238 = v237.x;
+    const float v239 = v237.y;
+    const float v240 = v237.z;
+    const float v241 = v237.w;
+    const kd_vec4<float> v243 = m118;
+    m118 = kd_add(v243, kd_mul(kd_vec4<float>{v238, v238, v238, v238}, v234));
+    const kd_vec4<float> v247 = m119;
+    m119 = kd_add(v247, kd_mul(kd_vec4<float>{v239, v239, v239, v239}, v234));
+    const kd_vec4<float> v251 = m120;
+    m120 = kd_add(v251, kd_mul(kd_vec4<float>{v240, v240, v240, v240}, v234));
+    const kd_vec4<float> v255 = m121;
+    m121 = kd_add(v255, kd_mul(kd_vec4<float>{v241, v241, v241, v241}, v234));
+    const kd_vec4<float> v260 = s_b_tile[((v155 + 64u) + v117)];
+    const kd_vec4<float> v263 = s_a_tile[((v154 + 32u) + v115)];
+    const float v264 = v263.x;
+    const float v265 = v263.y;
+    const float v266 = v263.z;
+    const float v267 = v263.w;
+    const kd_vec4<float> v269 = m118;
+    m118 = kd_add(v269, kd_mul(kd_vec4<float>{v264, v264, v264, v264}, v260));
+    const kd_vec4<float> v273 = m119;
+    m119 = kd_add(v273, kd_mul(kd_vec4<float>{v265, v265, v265, v265}, v260));
+    const kd_vec4<float> v277 = m120;
+    m120 = kd_add(v277, kd_mul(kd_vec4<float>{v266, v266, v266, v266}, v260));
+    const kd_vec4<float> v281 = m121;
+    m121 = kd_add(v281, kd_mul(kd_vec4<float>{v267, v267, v267, v267}, v260));
+    const kd_vec4<float> v286 = s_b_tile[((v155 + 80u) + v117)];
+    const kd_vec4<float> v289 = s_a_tile[((v154 + 40u) + v115)];
+    const float v290 = v289.x;
+    const float v291 = v289.y;
+    const float v292 = v289.z;
+    const float v293 = v289.w;
+    const kd_vec4<float> v295 = m118;
+    m118 = kd_add(v295, kd_mul(kd_vec4<float>{v290, v290, v290, v290}, v286));
+    const kd_vec4<float> v299 = m119;
+    m119 = kd_add(v299, kd_mul(kd_vec4<float>{v291, v291, v291, v291}, v286));
+    const kd_vec4<float> v303 = m120;
+    m120 = kd_add(v303, kd_mul(kd_vec4<float>{v292, v292, v292, v292}, v286));
+    const kd_vec4<float> v307 = m121;
+    m121 = kd_add(v307, kd_mul(kd_vec4<float>{v293, v293, v293, v293}, v286));
+    const kd_vec4<float> v312 = s_b_tile[((v155 + 96u) + v117)];
+    const kd_vec4<float> v315 = s_a_tile[((v154 + 48u) + v115)];
+    const float v316 = v315.x;
+    const float v317 = v315.y;
+    const float v318 = v315.z;
+    const float v319 = v315.w;
+    const kd_vec4<float> v321 = m118;
+    m118 = kd_add(v321, kd_mul(kd_vec4<float>{v316, v316, v316, v316}, v312));
+    const kd_vec4<float> v325 = m119;
+    m119 = kd_add(v325, kd_mul(kd_vec4<float>{v317, v317, v317, v317}, v312));
+    const kd_vec4<float> v329 = m120;
+    m120 = kd_add(v329, kd_mul(kd_vec4<float>{v318, v318, v318, v318}, v312));
+    const kd_vec4<float> v333 = m121;
+    m121 = kd_add(v333, kd_mul(kd_vec4<float>{v319, v319, v319, v319}, v312));
+    const kd_vec4<float> v338 = s_b_tile[((v155 + 112u) + v117)];
+    const kd_vec4<float> v341 = s_a_tile[((v154 + 56u) + v115)];
+    const float v342 = v341.x;
+    const float v343 = v341.y;
+    const float v344 = v341.z;
+    const float v345 = v341.w;
+    const kd_vec4<float> v347 = m118;
+    m118 = kd_add(v347, kd_mul(kd_vec4<float>{v342, v342, v342, v342}, v338));
+    const kd_vec4<float> v351 = m119;
+    m119 = kd_add(v351, kd_mul(kd_vec4<float>{v343, v343, v343, v343}, v338));
+    const kd_vec4<float> v355 = m120;
+    m120 = kd_add(v355, kd_mul(kd_vec4<float>{v344, v344, v344, v344}, v338));
+    const kd_vec4<float> v359 = m121;
+    m121 = kd_add(v359, kd_mul(kd_vec4<float>{v345, v345, v345, v345}, v338));
+    const kd_vec4<float> v364 = s_b_tile[((v155 + 128u) + v117)];
+    const kd_vec4<float> v367 = s_a_tile[((v154 + 64u) + v115)];
+    const float v368 = v367.x;
+    const float v369 = v367.y;
+    const float v370 = v367.z;
+    const float v371 = v367.w;
+    const kd_vec4<float> v373 = m118;
+    m118 = kd_add(v373, kd_mul(kd_vec4<float>{v368, v368, v368, v368}, v364));
+    const kd_vec4<float> v377 = m119;
+    m119 = kd_add(v377, kd_mul(kd_vec4<float>{v369, v369, v369, v369}, v364));
+    const kd_vec4<float> v381 = m120;
+    m120 = kd_add(v381, kd_mul(kd_vec4<float>{v370, v370, v370, v370}, v364));
+    const kd_vec4<float> v385 = m121;
+    m121 = kd_add(v385, kd_mul(kd_vec4<float>{v371, v371, v371, v371}, v364));
+    const kd_vec4<float> v390 = s_b_tile[((v155 + 144u) + v117)];
+    const kd_vec4<float> v393 = s_a_tile[((v154 + 72u) + v115)];
+    const float v394 = v393.x;
+    const float v395 = v393.y;
+    const float v396 = v393.z;
+    const float v397 = v393.w;
+    const kd_vec4<float> v399 = m118;
+    m118 = kd_add(v399, kd_mul(kd_vec4<float>{v394, v394, v394, v394}, v390));
+    const kd_vec4<float> v403 = m119;
+    m119 = kd_add(v403, kd_mul(kd_vec4<float>{v395, v395, v395, v395}, v390));
+    const kd_vec4<float> v407 = m120;
+    m120 = kd_add(v407, kd_mul(kd_vec4<float>{v396, v396, v396, v396}, v390));
+    const kd_vec4<float> v411 = m121;
+    m121 = kd_add(v411, kd_mul(kd_vec4<float>{v397, v397, v397, v397}, v390));
+    const kd_vec4<float> v416 = s_b_tile[((v155 + 160u) + v117)];
+    const kd_vec4<float> v419 = s_a_tile[((v154 + 80u) + v115)];
+    const float v420 = v419.x;
+    const float v421 = v419.y;
+    const float v422 = v419.z;
+    const float v423 = v419.w;
+    const kd_vec4<float> v425 = m118;
+    m118 = kd_add(v425, kd_mul(kd_vec4<float>{v420, v420, v420, v420}, v416));
+    const kd_vec4<float> v429 = m119;
+    m119 = kd_add(v429, kd_mul(kd_vec4<float>{v421, v421, v421, v421}, v416));
+    const kd_vec4<float> v433 = m120;
+    m120 = kd_add(v433, kd_mul(kd_vec4<float>{v422, v422, v422, v422}, v416));
+    const kd_vec4<float> v437 = m121;
+    m121 = kd_add(v437, kd_mul(kd_vec4<float>{v423, v423, v423, v423}, v416));
+    const kd_vec4<float> v442 = s_b_tile[((v155 + 176u) + v117)];
+    const kd_vec4<float> v445 = s_a_tile[((v154 + 88u) + v115)];
+    const float v446 = v445.x;
+    const float v447 = v445.y;
+    const float v448 = v445.z;
+    const float v449 = v445.w;
+    const kd_vec4<float> v451 = m118;
+    m118 = kd_add(v451, kd_mul(kd_vec4<float>{v446, v446, v446, v446}, v442));
+    const kd_vec4<float> v455 = m119;
+    m119 = kd_add(v455, kd_mul(kd_vec4<float>{v447, v447, v447, v447}, v442));
+    const kd_vec4<float> v459 = m120;
+    m120 = kd_add(v459, kd_mul(kd_vec4<float>{v448, v448, v448, v448}, v442));
+    const kd_vec4<float> v463 = m121;
+    m121 = kd_add(v463, kd_mul(kd_vec4<float>{v449, v449, v449, v449}, v442));
+    const kd_vec4<float> v468 = s_b_tile[((v155 + 192u) + v117)];
+    const kd_vec4<float> v471 = s_a_tile[((v154 + 96u) + v115)];
+    const float v472 = v471.x;
+    const float v473 = v471.y;
+    const float v474 = v471.z;
+    const float v475 = v471.w;
+    const kd_vec4<float> v477 = m118;
+    m118 = kd_add(v477, kd_mul(kd_vec4<float>{v472, v472, v472, v472}, v468));
+    const kd_vec4<float> v481 = m119;
+    m119 = kd_add(v481, kd_mul(kd_vec4<float>{v473, v473, v473, v473}, v468));
+    const kd_vec4<float> v485 = m120;
+    m120 = kd_add(v485, kd_mul(kd_vec4<float>{v474, v474, v474, v474}, v468));
+    const kd_vec4<float> v489 = m121;
+    m121 = kd_add(v489, kd_mul(kd_vec4<float>{v475, v475, v475, v475}, v468));
+    const kd_vec4<float> v494 = s_b_tile[((v155 + 208u) + v117)];
+    const kd_vec4<float> v497 = s_a_tile[((v154 + 104u) + v115)];
+    const float v498 = v497.x;
+    const float v499 = v497.y;
+    const float v500 = v497.z;
+    const float v501 = v497.w;
+    const kd_vec4<float> v503 = m118;
+    m118 = kd_add(v503, kd_mul(kd_vec4<float>{v498, v498, v498, v498}, v494));
+    const kd_vec4<float> v507 = m119;
+    m119 = kd_add(v507, kd_mul(kd_vec4<float>{v499, v499, v499, v499}, v494));
+    const kd_vec4<float> v511 = m120;
+    m120 = kd_add(v511, kd_mul(kd_vec4<float>{v500, v500, v500, v500}, v494));
+    const kd_vec4<float> v515 = m121;
+    m121 = kd_add(v515, kd_mul(kd_vec4<float>{v501, v501, v501, v501}, v494));
+    const kd_vec4<float> v520 = s_b_tile[((v155 + 224u) + v117)];
+    const kd_vec4<float> v523 = s_a_tile[((v154 + 112u) + v115)];
+    const float v524 = v523.x;
+    const float v525 = v523.y;
+    const float v526 = v523.z;
+    const float v527 = v523.w;
+    const kd_vec4<float> v529 = m118;
+    m118 = kd_add(v529, kd_mul(kd_vec4<float>{v524, v524, v524, v524}, v520));
+    const kd_vec4<float> v533 = m119;
+    m119 = kd_add(v533, kd_mul(kd_vec4<float>{v525, v525, v525, v525}, v520));
+    const kd_vec4<float> v537 = m120;
+    m120 = kd_add(v537, kd_mul(kd_vec4<float>{v526, v526, v526, v526}, v520));
+    const kd_vec4<float> v541 = m121;
+    m121 = kd_add(v541, kd_mul(kd_vec4<float>{v527, v527, v527, v527}, v520));
+    const kd_vec4<float> v546 = s_b_tile[((v155 + 240u) + v117)];
+    const kd_vec4<float> v549 = s_a_tile[((v154 + 120u) + v115)];
+    const float v550 = v549.x;
+    const float v551 = v549.y;
+    const float v552 = v549.z;
+    const float v553 = v549.w;
+    const kd_vec4<float> v555 = m118;
+    m118 = kd_add(v555, kd_mul(kd_vec4<float>{v550, v550, v550, v550}, v546));
+    const kd_vec4<float> v559 = m119;
+    m119 = kd_add(v559, kd_mul(kd_vec4<float>{v551, v551, v551, v551}, v546));
+    const kd_vec4<float> v563 = m120;
+    m120 = kd_add(v563, kd_mul(kd_vec4<float>{v552, v552, v552, v552}, v546));
+    const kd_vec4<float> v567 = m121;
+    m121 = kd_add(v567, kd_mul(kd_vec4<float>{v553, v553, v553, v553}, v546));
+    m122 = ((v153 >= 2u) ? 0u : (v153 + 1u));
   }
-  const unsigned v228 = (p_out_offset + (v3 * p_out_batch));
-  const unsigned v230 = (v7 + (v82 * 4u));
-  const bool v231 = (v230 < p_n);
-  const unsigned v232 = (v230 * p_out_column);
-  const unsigned v235 = ((v7 + (v82 * 4u)) + 1u);
-  const bool v236 = (v235 < p_n);
-  const unsigned v237 = (v235 * p_out_column);
-  const unsigned v240 = ((v7 + (v82 * 4u)) + 2u);
-  const bool v241 = (v240 < p_n);
-  const unsigned v242 = (v240 * p_out_column);
-  const unsigned v245 = ((v7 + (v82 * 4u)) + 3u);
-  const bool v246 = (v245 < p_n);
-  const unsigned v247 = (v245 * p_out_column);
-  const unsigned v249 = (v6 + (v83 * 4u));
-  const unsigned v251 = (v228 + (v249 * p_out_row));
-  if ((v249 < p_m)) {
-    const kd_vec4<float> v253 = m84;
-    const float v254 = v253.x;
-    const float v255 = v253.y;
-    const float v256 = v253.z;
-    const float v257 = v253.w;
-    if (v231) {
-      b_out[(v251 + v232)] = (v254 * p_alpha);
+  kd_wait_copies<0>();
+  const unsigned v574 = (p_out_offset + (v1 * p_out_batch));
+  const unsigned v576 = (v16 + (v117 * 4u));
+  const bool v577 = (v576 < p_n);
+  const unsigned v578 = (v576 * p_out_column);
+  const unsigned v586 = ((v16 + (v117 * 4u)) + 2u);
+  const bool v587 = (v586 < p_n);
+  const unsigned v588 = (v586 * p_out_column);
+  const unsigned v595 = (v15 + (v115 * 4u));
+  const unsigned v597 = (v574 + (v595 * p_out_row));
+  if ((v595 < p_m)) {
+    const kd_vec4<float> v599 = m118;
+    const float v600 = v599.x;
+    const float v601 = v599.y;
+    const float v602 = v599.z;
+    const float v603 = v599.w;
+    if (v577) {
+      b_out[((v597 + v578) / 2u)] = kd_vec2<float>{(v600 * p_alpha), (v601 * p_alpha)};
     }
-    if (v236) {
-      b_out[(v251 + v237)] = (v255 * p_alpha);
-    }
-    if (v241) {
-      b_out[(v251 + v242)] = (v256 * p_alpha);
-    }
-    if (v246) {
-      b_out[(v251 + v247)] = (v257 * p_alpha);
+    if (v587) {
+      b_out[((v597 + v588) / 2u)] = kd_vec2<float>{(v602 * p_alpha), (v603 * p_alpha)};
     }
   }
-  const unsigned v268 = ((v6 + (v83 * 4u)) + 1u);
-  const unsigned v270 = (v228 + (v268 * p_out_row));
-  if ((v268 < p_m)) {
-    const kd_vec4<float> v272 = m85;
-    const float v273 = v272.x;
-    const float v274 = v272.y;
-    const float v275 = v272.z;
-    const float v276 = v272.w;
-    if (v231) {
-      b_out[(v270 + v232)] = (v273 * p_alpha);
+  const unsigned v616 = ((v15 + (v115 * 4u)) + 1u);
+  const unsigned v618 = (v574 + (v616 * p_out_row));
+  if ((v616 < p_m)) {
+    const kd_vec4<float> v620 = m119;
+    const float v621 = v620.x;
+    const float v622 = v620.y;
+    const float v623 = v620.z;
+    const float v624 = v620.w;
+    if (v577) {
+      b_out[((v618 + v578) / 2u)] = kd_vec2<float>{(v621 * p_alpha), (v622 * p_alpha)};
     }
-    if (v236) {
-      b_out[(v270 + v237)] = (v274 * p_alpha);
-    }
-    if (v241) {
-      b_out[(v270 + v242)] = (v275 * p_alpha);
-    }
-    if (v246) {
-      b_out[(v270 + v247)] = (v276 * p_alpha);
+    if (v587) {
+      b_out[((v618 + v588) / 2u)] = kd_vec2<float>{(v623 * p_alpha), (v624 * p_alpha)};
     }
   }
-  const unsigned v287 = ((v6 + (v83 * 4u)) + 2u);
-  const unsigned v289 = (v228 + (v287 * p_out_row));
-  if ((v287 < p_m)) {
-    const kd_vec4<float> v291 = m86;
-    const float v292 = v291.x;
-    const float v293 = v291.y;
-    const float v294 = v291.z;
-    const float v295 = v291.w;
-    if (v231) {
-      b_out[(v289 + v232)] = (v292 * p_alpha);
+  const unsigned v637 = ((v15 + (v115 * 4u)) + 2u);
+  const unsigned v639 = (v574 + (v637 * p_out_row));
+  if ((v637 < p_m)) {
+    const kd_vec4<float> v641 = m120;
+    const float v642 = v641.x;
+    const float v643 = v641.y;
+    const float v644 = v641.z;
+    const float v645 = v641.w;
+    if (v577) {
+      b_out[((v639 + v578) / 2u)] = kd_vec2<float>{(v642 * p_alpha), (v643 * p_alpha)};
     }
-    if (v236) {
-      b_out[(v289 + v237)] = (v293 * p_alpha);
-    }
-    if (v241) {
-      b_out[(v289 + v242)] = (v294 * p_alpha);
-    }
-    if (v246) {
-      b_out[(v289 + v247)] = (v295 * p_alpha);
+    if (v587) {
+      b_out[((v639 + v588) / 2u)] = kd_vec2<float>{(v644 * p_alpha), (v645 * p_alpha)};
     }
   }
-  const unsigned v306 = ((v6 + (v83 * 4u)) + 3u);
-  const unsigned v308 = (v228 + (v306 * p_out_row));
-  if ((v306 < p_m)) {
-    const kd_vec4<float> v310 = m87;
-    const float v311 = v310.x;
-    const float v312 = v310.y;
-    const float v313 = v310.z;
-    const float v314 = v310.w;
-    if (v231) {
-      b_out[(v308 + v232)] = (v311 * p_alpha);
+  const unsigned v658 = ((v15 + (v115 * 4u)) + 3u);
+  const unsigned v660 = (v574 + (v658 * p_out_row));
+  if ((v658 < p_m)) {
+    const kd_vec4<float> v662 = m121;
+    const float v663 = v662.x;
+    const float v664 = v662.y;
+    const float v665 = v662.z;
+    const float v666 = v662.w;
+    if (v577) {
+      b_out[((v660 + v578) / 2u)] = kd_vec2<float>{(v663 * p_alpha), (v664 * p_alpha)};
     }
-    if (v236) {
-      b_out[(v308 + v237)] = (v312 * p_alpha);
-    }
-    if (v241) {
-      b_out[(v308 + v242)] = (v313 * p_alpha);
-    }
-    if (v246) {
-      b_out[(v308 + v247)] = (v314 * p_alpha);
+    if (v587) {
+      b_out[((v660 + v588) / 2u)] = kd_vec2<float>{(v665 * p_alpha), (v666 * p_alpha)};
     }
   }
 }
