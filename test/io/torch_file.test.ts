@@ -66,6 +66,23 @@ describe("torch.save and torch.load", () => {
     }
   });
 
+  it("keep complex tensors and numbers", async () => {
+    for (const dtype of [torch.complex64, torch.complex128]) {
+      const x = torch.tensor([new torch.Complex(1, -2), new torch.Complex(0, 0.5)], { dtype });
+      const out = (await roundTrip([x, x.select(0, 1), new torch.Complex(1, 2)])) as [Tensor, Tensor, torch.Complex];
+      expect([out[0].dtype, out[0].tolist_sync(), out[1].tolist_sync()]).toEqual([
+        dtype,
+        x.tolist_sync(),
+        new torch.Complex(0, 0.5),
+      ]);
+      expect([out[1].storage_offset(), out[2]]).toEqual([1, new torch.Complex(1, 2)]);
+      expect((await io.load_npy(await io.save_npy(x))).tolist_sync()).toEqual(x.tolist_sync());
+      const tensors = io.save({ x });
+      if (dtype === torch.complex128) await expect(tensors).rejects.toThrow(/complex128, which safetensors does not have/);
+      else expect((await io.load(await tensors)).x!.tolist_sync()).toEqual(x.tolist_sync());
+    }
+  });
+
   it("keep shared memory shared, with strides and offsets", async () => {
     const whole = torch.arange(12).reshape([3, 4]);
     const out = (await roundTrip([whole, whole.t(), whole.select(1, 2), [whole], whole.clone()])) as [

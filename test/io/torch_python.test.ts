@@ -25,7 +25,7 @@ import json, struct, sys, torch
 safe = {} if torch.__version__.startswith("1.") else {"weights_only": True}
 def tell(x):
     if isinstance(x, torch.Tensor):
-        values = x.detach().to(torch.float64) if x.is_floating_point() else x
+        values = torch.view_as_real(x.detach()) if x.is_complex() else x.detach().to(torch.float64) if x.is_floating_point() else x
         return [str(x.dtype), list(x.shape), list(x.stride()), x.storage_offset(), values.tolist(), x.requires_grad]
     if isinstance(x, dict): return {"dict": [[tell(k), tell(v)] for k, v in x.items()]}
     if isinstance(x, (list, tuple)): return [tell(v) for v in x]
@@ -37,7 +37,8 @@ def tell(x):
 /** The same description of our values; numbers that are whole in both have one type in JSON. */
 function tell(x: unknown): unknown {
   if (x instanceof torch.Tensor) {
-    return [String(x.dtype), x.shape, x.stride(), x.storage_offset(), x.detach().tolist_sync(), x.requires_grad];
+    const values = x.is_complex() ? torch.view_as_real(x.detach()) : x.detach();
+    return [String(x.dtype), x.shape, x.stride(), x.storage_offset(), values.tolist_sync(), x.requires_grad];
   }
   if (Array.isArray(x)) return x.map(tell);
   if (x instanceof Uint8Array) return Buffer.from(x).toString("hex");
@@ -56,6 +57,7 @@ function samples(): Record<string, unknown> {
     whole,
     view: whole.t(),
     column: whole.select(1, 1),
+    complex: torch.tensor([new torch.Complex(1, -2), new torch.Complex(0.5, 3)]),
     scalar: torch.tensor(2.5),
     empty: torch.ones([0, 4]),
     parameter: torch.ones([2], { requires_grad: true }),
@@ -131,7 +133,7 @@ m = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
 o = torch.optim.Adam(m.parameters())
 m(torch.randn(4, 2)).sum().backward(); o.step()
 x = {"whole": whole, "t": whole.t(), "tail": whole[1:, 2], "state": m.state_dict(), "opt": o.state_dict(), "p": torch.nn.Parameter(whole[0].clone()),
-     "half": whole.half(), "bf": whole.bfloat16(), "long": torch.arange(3), "bool": torch.tensor([True, False]), "n": 2 ** 70 % 1000003, "t2": (1, 2.5, None),
+     "half": whole.half(), "bf": whole.bfloat16(), "long": torch.arange(3), "z": torch.complex(whole, whole).t(), "bool": torch.tensor([True, False]), "n": 2 ** 70 % 1000003, "t2": (1, 2.5, None),
      "od": OrderedDict(a=1), "bytes": b"\\x00\\xff", "set": {1, 2}, "frozen": [frozenset([3])] and [3], "many": list(range(3000))}
 torch.save(x, sys.argv[1] + "/new.pt")
 torch.save(x, sys.argv[1] + "/old.pt", _use_new_zipfile_serialization=False)
@@ -149,10 +151,9 @@ print(json.dumps(tell(x)))`;
 
 it.skipIf(python === null)("PyTorch makes our tensors of a safetensors file", async () => {
   const path = join(folder, "ours.safetensors");
-  const values = Object.fromEntries(Object.entries(samples()).filter(([, v]) => v instanceof torch.Tensor)) as Record<
-    string,
-    Tensor
-  >;
+  const values = Object.fromEntries(
+    Object.entries(samples()).filter(([k, v]) => v instanceof torch.Tensor && k !== "complex"),
+  ) as Record<string, Tensor>;
   await io.save_file(values, path);
   const script = `${DESCRIBE}
 names = dict(F64="float64", F32="float32", F16="float16", BF16="bfloat16", I64="int64", I32="int32", I16="int16", I8="int8", U8="uint8", BOOL="bool")

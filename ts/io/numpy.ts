@@ -8,7 +8,8 @@ import { Tensor } from "../core/tensor.ts";
 import { empty } from "../engine/run.ts";
 import { describe } from "../engine/signature.ts";
 import { get_default_device, resolveDevice } from "../ops/devices.ts";
-import { FileFormatError, joined, parseGrowing, pieces, readExactly, setOwn, swapBytes, Truncated } from "./format.ts";
+import { denseBytes } from "./dense.ts";
+import { FileFormatError, joined, parseGrowing, readExactly, setOwn, swapBytes, Truncated } from "./format.ts";
 import { NUMPY_TYPES, parseNpy, writeNpy, type NpyHeader, type NumpyType } from "./numpy_header.ts";
 import { memory, openSource, type ByteSource, type Readable } from "./source.ts";
 import { writeTo, type Writable } from "./torch_save.ts";
@@ -209,11 +210,7 @@ function contentOf(what: string, value: Tensor | NumpyArray): { size: number; pa
     size: header.length + nbytes,
     async *parts() {
       yield header;
-      if (nbytes === 0) return;
-      const dense = value.detach().contiguous();
-      const { buffer, offset } = dense._toView();
-      const start = offset * dtype.itemsize;
-      for (const [from, to] of pieces(start, start + nbytes)) yield await dense.device.read(buffer, from, to - from);
+      yield* denseBytes(value);
     },
   };
 }

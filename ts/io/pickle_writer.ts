@@ -1,6 +1,6 @@
 /** Plain data as a pickle of protocol 2, the way torch.save writes it. */
 
-import { FloatScalar } from "../core/dtype.ts";
+import { Complex, FloatScalar } from "../core/dtype.ts";
 import { ValueError } from "../core/errors.ts";
 import { concat } from "./format.ts";
 
@@ -118,7 +118,12 @@ export class PickleWriter {
     } else if (typeof value === "bigint") this.integer(value);
     else if (typeof value === "string") this.string(value);
     else if (value instanceof FloatScalar) this.float(value.value);
-    else if (typeof value === "object") this.container(value, path);
+    else if (value instanceof Complex) {
+      this.call("builtins", "complex", () => {
+        this.float(value.re);
+        this.float(value.im);
+      });
+    } else if (typeof value === "object") this.container(value, path);
     else throw refusal(value, path);
   }
 

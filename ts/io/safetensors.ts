@@ -1,12 +1,13 @@
 /** Safetensors: named tensors in a file, without code in it. */
 
 import type { Device } from "../core/device.ts";
-import { DTYPES, type DType, type DTypeName } from "../core/dtype.ts";
+import { complex128, complex64, DTYPES, type DType, type DTypeName } from "../core/dtype.ts";
 import { NotImplementedError, ValueError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import { empty } from "../engine/run.ts";
 import { describe } from "../engine/signature.ts";
 import { get_default_device, resolveDevice } from "../ops/devices.ts";
+import { denseBytes } from "./dense.ts";
 import { joined, pieces } from "./format.ts";
 import { headerLength, parseHeader, SafetensorError, writeHeader, type Header, type TensorInfo } from "./header.ts";
 import { fileSystem, memory, openSource, type ByteSource, type Readable } from "./source.ts";
@@ -14,7 +15,7 @@ import { fileSystem, memory, openSource, type ByteSource, type Readable } from "
 export { SafetensorError } from "./header.ts";
 export type { ByteSource, Readable } from "./source.ts";
 
-const NAMES: Readonly<Record<DTypeName, string>> = {
+const NAMES: Readonly<Record<DTypeName | "complex64", string>> = {
   bool: "BOOL",
   uint8: "U8",
   int8: "I8",
@@ -25,8 +26,9 @@ const NAMES: Readonly<Record<DTypeName, string>> = {
   bfloat16: "BF16",
   float32: "F32",
   float64: "F64",
+  complex64: "C64",
 };
-const BY_NAME: ReadonlyMap<string, DType> = new Map(DTYPES.map((d) => [NAMES[d.name], d]));
+const BY_NAME: ReadonlyMap<string, DType> = new Map([...DTYPES, complex64].map((d) => [NAMES[d.name], d]));
 
 /** A state_dict, or any named tensors. */
 export type NamedTensors = Readonly<Record<string, Tensor>> | ReadonlyMap<string, Tensor>;
@@ -44,6 +46,8 @@ function prepare(tensors: NamedTensors, { metadata = null }: SaveOptions) {
   const list = named.map(([name, tensor]) => {
     if (!(tensor instanceof Tensor))
       throw new ValueError(`save: key '${name}' is invalid, expected Tensor but got ${describe(tensor)}`);
+    if (tensor.dtype === complex128)
+      throw new ValueError(`save: key '${name}' is of complex128, which safetensors does not have`);
     return { name, tensor, dtype: NAMES[tensor.dtype.name], shape: tensor.shape };
   });
   return writeHeader(list, metadata);
@@ -52,15 +56,7 @@ function prepare(tensors: NamedTensors, { metadata = null }: SaveOptions) {
 async function* partsOf(tensors: NamedTensors, options: SaveOptions): AsyncGenerator<Uint8Array> {
   const { bytes, order } = prepare(tensors, options);
   yield bytes;
-  for (const { tensor } of order) {
-    const dense = tensor.detach().contiguous();
-    if (dense.numel() === 0) continue;
-    const { buffer, offset, dtype } = dense._toView();
-    const start = offset * dtype.itemsize;
-    for (const [from, to] of pieces(start, start + dense.numel() * dtype.itemsize)) {
-      yield await dense.device.read(buffer, from, to - from);
-    }
-  }
+  for (const { tensor } of order) yield* denseBytes(tensor);
 }
 
 /** The bytes of a safetensors file. */

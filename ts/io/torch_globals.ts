@@ -1,6 +1,6 @@
 /** What the pickles in PyTorch's files may name: tensors, storages, dtypes and plain containers. */
 
-import { DType, DTYPES } from "../core/dtype.ts";
+import { Complex, DType, dtypeByName } from "../core/dtype.ts";
 import { NotImplementedError } from "../core/errors.ts";
 import { isCount } from "./header.ts";
 import { UnpicklingError } from "./format.ts";
@@ -22,7 +22,7 @@ const STORAGES: Readonly<Record<string, string>> = {
   complex128: "ComplexDoubleStorage",
 };
 /** dtypes of PyTorch's that some files name. */
-const OTHER_DTYPES = /^(uint(16|32|64)|complex(32|64|128)|float8_\w+|float4_\w+|q?u?int\d+|quint\w+|bits\w+)$/;
+const OTHER_DTYPES = /^(uint(16|32|64)|complex32|float8_\w+|float4_\w+|q?u?int\d+|quint\w+|bits\w+)$/;
 
 export function storageClass({ name }: DType): string {
   return STORAGES[name]!;
@@ -49,30 +49,34 @@ const ALLOWED = "only tensors, storages, dtypes and plain containers (dict, list
 const missing = (what: string): NotImplementedError =>
   new NotImplementedError(`load: the file has ${what}, which does not exist here`);
 
-function unhashable(fn: string, x: unknown): never {
+function unfit(fn: string, x: unknown): never {
   throw new UnpicklingError(`pickle: ${fn} is called with ${pythonType(x)}`);
 }
 
 function listOf(fn: string, x: unknown = []): unknown[] {
-  return Array.isArray(x) ? (x as unknown[]) : x instanceof Set ? [...(x as Set<unknown>)] : unhashable(fn, x);
+  return Array.isArray(x) ? (x as unknown[]) : x instanceof Set ? [...(x as Set<unknown>)] : unfit(fn, x);
 }
 
 function dictOf(fn: string, x: unknown = []): Map<unknown, unknown> {
   if (x instanceof Map) return new Map(x as Map<unknown, unknown>);
   const pairs = listOf(fn, x);
-  if (!pairs.every((p): p is [unknown, unknown] => Array.isArray(p) && p.length === 2)) return unhashable(fn, x);
+  if (!pairs.every((p): p is [unknown, unknown] => Array.isArray(p) && p.length === 2)) return unfit(fn, x);
   return new Map(pairs);
 }
 
 function bytesOf(fn: string, text: unknown, encoding: unknown = "utf-8"): Uint8Array {
   if (typeof text === "number" && isCount(text) && text === 0) return new Uint8Array(0);
   if (text instanceof Uint8Array) return text;
-  if (typeof text !== "string" || typeof encoding !== "string") return unhashable(fn, text);
+  if (typeof text !== "string" || typeof encoding !== "string") return unfit(fn, text);
   const name = encoding.toLowerCase().replace(/[-_]/g, "");
   if (name === "utf8") return new TextEncoder().encode(text);
   const codes = Array.from(text, (c) => c.codePointAt(0)!);
-  if ((name !== "latin1" && name !== "ascii") || codes.some((c) => c > 255)) return unhashable(fn, encoding);
+  if ((name !== "latin1" && name !== "ascii") || codes.some((c) => c > 255)) return unfit(fn, encoding);
   return Uint8Array.from(codes);
+}
+
+function realOf(fn: string, x: unknown = 0): number {
+  return typeof x === "number" ? x : unfit(fn, x);
 }
 
 const TEXT: Record<string, true> = { "torch.device": true, "torch.serialization._get_layout": true };
@@ -82,7 +86,7 @@ function plain(name: string): PickleFunction | null {
   const [module, what] = [name.slice(0, name.lastIndexOf(".")), name.slice(name.lastIndexOf(".") + 1)];
   if (Object.hasOwn(TEXT, name)) {
     return fn((text, index) => {
-      if (typeof text !== "string") return unhashable(name, text);
+      if (typeof text !== "string") return unfit(name, text);
       return isCount(index) ? `${text}:${index}` : text;
     });
   }
@@ -96,13 +100,10 @@ function plain(name: string): PickleFunction | null {
     if (what === "set" || what === "frozenset") return fn((x) => new Set(listOf(name, x)));
     if (what === "list" || what === "tuple") return fn((x) => [...listOf(name, x)]);
     if (what === "dict") return fn((x) => dictOf(name, x));
+    if (what === "complex") return fn((re, im) => new Complex(realOf(name, re), realOf(name, im)));
     if (what === "bytes" || what === "bytearray") return fn((x = "", encoding) => bytesOf(name, x, encoding).slice());
   }
   return null;
-}
-
-function dtypeOf(what: string): DType | undefined {
-  return DTYPES.find((d) => d.name === what);
 }
 
 function storageType(module: string, what: string): StorageType | null {
@@ -110,7 +111,7 @@ function storageType(module: string, what: string): StorageType | null {
   if (what === "UntypedStorage") return new StorageType(what, null);
   const found = Object.entries(STORAGES).find(([, storage]) => storage === what);
   if (found === undefined) return null;
-  const dtype = dtypeOf(found[0]);
+  const dtype = dtypeByName(found[0]);
   if (dtype === undefined) throw missing(`a tensor of torch.${found[0]}`);
   return new StorageType(what, dtype);
 }
@@ -128,7 +129,7 @@ function tensorFunction(name: string, maker: TensorMaker): PickleFunction | null
     case "torch._utils._rebuild_tensor_v3":
       return fn((storage, offset, size, stride, requires_grad, _hooks, dtype, metadata) => {
         marks(metadata);
-        if (!(dtype instanceof DType)) return unhashable(name, dtype);
+        if (!(dtype instanceof DType)) return unfit(name, dtype);
         return maker.rebuild(storage, offset, size, stride, requires_grad, dtype);
       });
     case "torch._utils._rebuild_parameter":
@@ -137,7 +138,7 @@ function tensorFunction(name: string, maker: TensorMaker): PickleFunction | null
     case "torch._tensor._rebuild_from_type_v2":
       return fn((make, type, args) => {
         const known = make instanceof PickleFunction && make.name.startsWith("torch._utils._rebuild_");
-        if (!known || !(type instanceof PickleFunction)) return unhashable(name, make);
+        if (!known || !(type instanceof PickleFunction)) return unfit(name, make);
         return make.call(...listOf(name, args).slice(0, 8));
       });
     case "torch.Tensor":
@@ -162,7 +163,7 @@ export function torchGlobal(module: string, name: string, maker: TensorMaker): u
   const found = plain(path) ?? storageType(module, name) ?? tensorFunction(path, maker);
   if (found !== null) return found;
   if (module === "torch") {
-    const dtype = dtypeOf(name);
+    const dtype = dtypeByName(name);
     if (dtype !== undefined) return dtype;
     if (OTHER_DTYPES.test(name)) throw missing(path);
   }

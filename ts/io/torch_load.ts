@@ -43,7 +43,9 @@ class Root {
       throw new UnpicklingError(`load: storage '${this.key}' has ${this.nbytes} bytes, no whole number of ${dtype}`);
     }
     this.dtype = dtype;
-    return (this.storage ??= new Storage(this.device, dtype, this.nbytes / dtype.itemsize, null));
+    // Complex elements are pairs in memory of their parts' type.
+    const { real } = dtype;
+    return (this.storage ??= new Storage(this.device, real, this.nbytes / real.itemsize, null));
   }
 }
 
@@ -150,7 +152,7 @@ abstract class TorchHost implements TensorMaker {
 
   parameter(data: unknown, requires_grad: unknown): Tensor {
     if (!(data instanceof Tensor)) throw new UnpicklingError(`load: a parameter of ${pythonType(data)}, which is no tensor`);
-    if (requires_grad === true && data.is_floating_point()) data._leafRequiresGrad = true;
+    if (requires_grad === true && data.dtype.differentiable) data._leafRequiresGrad = true;
     return data;
   }
 
@@ -158,11 +160,11 @@ abstract class TorchHost implements TensorMaker {
   protected async fill(root: Root, source: ByteSource, from: number, little: boolean): Promise<void> {
     const { storage, nbytes, dtype } = root;
     if (storage === null || dtype === null) return;
-    storage.buffer = storage.device.alloc(nbytes, dtype);
+    storage.buffer = storage.device.alloc(nbytes, storage.dtype);
     for (const [a, b] of pieces(from, from + nbytes)) {
       let bytes = await readExactly(source, a, b, `load: storage '${root.key}'`);
       if (dtype.name === "bool") bytes = bytes.map((x) => (x === 0 ? 0 : 1));
-      else if (!little) bytes = swapBytes(bytes.slice(), dtype.itemsize);
+      else if (!little) bytes = swapBytes(bytes.slice(), storage.dtype.itemsize);
       storage.device.write(storage.buffer, a - from, bytes);
     }
   }
