@@ -17,6 +17,8 @@ import * as creation_more from "./creation_more.ts";
 import * as decompositions from "./decompositions.ts";
 import * as extrema from "./extrema.ts";
 import * as extremes from "./extremes.ts";
+import * as fft from "./fft/index.ts";
+import * as short_time from "./fft/short_time.ts";
 import * as fill from "./fill.ts";
 import * as linalg from "./linalg.ts";
 import * as einsum from "./einsum.ts";
@@ -81,6 +83,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof scan>,
       Methods<typeof sorting>,
       sorting.MedianMethods,
+      Methods<typeof short_time>,
       Methods<typeof statistics>,
       unique.UniqueMethods,
       Methods<Pick<typeof special, "i0">>,
@@ -123,6 +126,7 @@ for (const family of [
   reduction,
   scan,
   segments,
+  short_time,
   sorting,
   statistics,
   unique,
@@ -143,6 +147,7 @@ for (const family of [
 for (const methods of [casts, operators]) install(methods, "Tensor");
 install(masked, "masked");
 install(special, "special");
+install(fft, "fft");
 install(linalg, "linalg");
 
 export * from "./arithmetic.ts";
@@ -170,6 +175,8 @@ export * from "./creation_more.ts";
 export * from "./decompositions.ts";
 export * from "./extrema.ts";
 export { amax, amin, aminmax, argmax, argmin, max, min } from "./extremes.ts";
+export * as fft from "./fft/index.ts";
+export { istft, stft } from "./fft/short_time.ts";
 export * from "./fill.ts";
 export * from "./einsum.ts";
 export * from "./matmul.ts";
