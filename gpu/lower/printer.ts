@@ -24,7 +24,15 @@ export interface Dialect {
 }
 
 /** Instructions that give the same value wherever they stand. */
-const MOVABLE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>(["op", "math", "convert", "bitcast", "vector", "extract", "pack"]);
+const MOVABLE: ReadonlySet<Instr["kind"]> = new Set<Instr["kind"]>([
+  "op",
+  "math",
+  "convert",
+  "bitcast",
+  "vector",
+  "extract",
+  "pack",
+]);
 
 interface Uses {
   /** Values of movable instructions that are used exactly once, in the block that they are made in. */
