@@ -143,13 +143,14 @@ function checkLimits(program: Program, caps: GpuCaps): void {
   for (const { name, elem } of program.buffers) {
     if (elem === "f16" ? !caps.f16 : !caps.wide && ELEM_BYTES[elem] !== 4) refuse(`${elem} elements (buffer ${name})`);
   }
-  if (caps.wide) return;
   const check = ({ scalar }: Type): void => {
-    if (scalar === "i64" || scalar === "f64") refuse(`values of type ${scalar}`);
+    if (!caps.wide && (scalar === "i64" || scalar === "f64")) refuse(`values of type ${scalar}`);
   };
   const instr = (i: Instr): void => {
     if (i.kind === "op") i.args.forEach((x) => check(x.type));
     else if (i.kind === "convert" || i.kind === "bitcast") check(i.arg.type);
+    else if (i.kind === "load_matrices" && caps.matrix === null) refuse("matrix units");
+    else if (i.kind === "mma" && caps.matrix?.[i.format] !== true) refuse(`matrix units for ${i.format}`);
   };
   const walk = (stmts: readonly Stmt[]): void => {
     for (const s of stmts) {
@@ -159,9 +160,11 @@ function checkLimits(program: Program, caps: GpuCaps): void {
       } else if (s.kind === "if") [s.then, s.else].forEach(walk);
       else if (s.kind === "while") [s.head, s.body].forEach(walk);
       else if (s.kind === "for") walk(s.body);
+      else if (s.kind === "copy_async" && !caps.asyncCopy) refuse("asynchronous copies");
     }
   };
   walk(program.body);
   for (const f of program.funcs) walk(f.body);
+  if (caps.wide) return;
   for (const { name, type } of program.params) if (type === "i64" || type === "f64") refuse(`${type} params (${name})`);
 }

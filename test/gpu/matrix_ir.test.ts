@@ -2,6 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import { KernelBuilder } from "../../gpu/builder.ts";
+import type { GpuCaps } from "../../gpu/context.ts";
+import { InterpreterBackend, MINIMAL_CAPS } from "../../gpu/interpreter/backend.ts";
 import type { MatrixFormat, Program } from "../../gpu/ir.ts";
 import { interpret, type InterpretOptions, type Memory, type Order } from "../../gpu/lower/interpret.ts";
 import { BF16_VALUES, F16_VALUES, toBF16, toF16 } from "../../gpu/lower/interpret_memory.ts";
@@ -149,4 +151,20 @@ it("WGSL has none of this, and says so", () => {
   expect(() => toWgsl(oneProduct("f16"))).toThrow("WGSL has no packed f16");
   expect(() => toWgsl(oneProduct("tf32"))).toThrow("WGSL has no rounding to TF32");
   expect(() => toWgsl(copying("nothing"))).toThrow("WGSL has no asynchronous copies");
+});
+
+it("a device without them refuses", () => {
+  const dispatch = (program: Program, caps: Partial<GpuCaps>): void => {
+    const backend = new InterpreterBackend({ ...MINIMAL_CAPS, subgroups: { min: 32, max: 32 }, ...caps }, {});
+    const memories = program.buffers.map(() => backend.allocate(4096));
+    const aliases = memories.map((_, i) => i);
+    backend.dispatch({ program, memories, aliases, words: new Uint32Array(0), groups: 1 });
+  };
+  const matrix = { f16: true, bf16: false, tf32: false };
+  expect(() => dispatch(oneProduct("f16"), {})).toThrow("product needs matrix units for f16, which this device does not have");
+  expect(() => dispatch(oneProduct("bf16"), { matrix })).toThrow("matrix units for bf16");
+  expect(() => dispatch(matrices(false), {})).toThrow("matrices needs matrix units");
+  expect(() => dispatch(copying("nothing"), { matrix })).toThrow("copying needs asynchronous copies");
+  expect(() => dispatch(oneProduct("f16"), { matrix })).not.toThrow();
+  expect(() => dispatch(copying("nothing"), { asyncCopy: true })).not.toThrow();
 });
