@@ -14,6 +14,7 @@ import { withoutAutocast } from "./autocast.ts";
 import type { Op } from "./define.ts";
 import { collect, deferMap, expressions, cachedKernel, fusible, makeTemplate, type MapNode, type Template } from "./fusion.ts";
 import { record, recordedCast } from "./node.ts";
+import { pairsOf } from "./pairs.ts";
 import { alias, copyOf } from "./run.ts";
 
 /** The in-place form of an op whose first argument and result have one shape. */
@@ -80,6 +81,7 @@ function snapshot(self: Tensor): Tensor {
  * this call knows of, so that its reads of dst's memory need not be protected.
  */
 export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = null): void {
+  if (dst.dtype.is_complex) return writeInto(pairsOf(dst), pairsOf(value), scratch);
   const storage = dst._storage;
   const snapshot = scratch?._storage.pending as MapNode | null | undefined;
   storage.version++;
@@ -118,7 +120,7 @@ export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = n
 }
 
 /** Deferred maps still want `t`'s old bytes: they keep the old buffer, and the storage goes on with a copy. */
-function leaveToReaders({ _storage: storage, dtype, device }: Tensor): Buffer {
+function leaveToReaders({ _storage: storage, dtype: { real: dtype }, device }: Tensor): Buffer {
   const old = storage.buffer!;
   const buffer = device.alloc(old.nbytes, storage.dtype);
   const all = { buffer: old, dtype, shape: [storage.size], strides: [1], offset: 0 };
