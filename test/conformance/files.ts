@@ -36,7 +36,7 @@ export async function runFiles(
     const spec = readJson<FileSpec>(corpus, `${file}.json`);
     const bytes = corpus.bytes(file);
     const cases: [id: string, run: () => Promise<void>][] = [];
-    if (spec.refuse !== undefined) cases.push(["refuse", () => refused(session, bytes, spec.refuse!)]);
+    if (spec.refuse !== undefined) cases.push(["refuse", () => refused(session, file, bytes, spec.refuse!)]);
     else if (spec.value !== undefined) cases.push(["value", () => pytorch(session, bytes, spec.value!)]);
     else if (spec.arrays !== undefined) {
       for (const name of Object.keys(spec.arrays)) cases.push([name, () => npz(session, bytes, spec.arrays!, name)]);
@@ -45,17 +45,18 @@ export async function runFiles(
   }
 }
 
-async function refused(session: Session, bytes: Uint8Array, name: string): Promise<void> {
+async function refused(session: Session, file: string, bytes: Uint8Array, name: string): Promise<void> {
+  const [load, type] = /\.np[yz]$/.test(file) ? [`io.read_${file.slice(-3)}`, "FileFormatError"] : ["load", "UnpicklingError"];
   let error: unknown = null;
   try {
-    await session.call("load", [bytes]);
+    await session.call(load, [bytes]);
   } catch (thrown) {
     error = thrown;
   }
   if (error === null) throw new Failure(`no error; it must name ${name}`);
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  if (!(error instanceof Error) || error.name !== "UnpicklingError" || !error.message.includes(name)) {
-    throw new Failure(`${text}; expected an UnpicklingError that names ${name}`);
+  if (!(error instanceof Error) || error.name !== type || !error.message.includes(name)) {
+    throw new Failure(`${text}; expected ${type} that names ${name}`);
   }
 }
 
@@ -120,6 +121,10 @@ class Comparison {
     else if (spec.dtype !== undefined) {
       if (got !== this.session.dtype(spec.dtype as string))
         throw new Failure(`${path}: ${String(got)}, want ${String(spec.dtype)}`);
+    } else if (spec.device !== undefined) checkEqual(path, String(got), spec.device);
+    else if (spec.complex !== undefined) {
+      const { re, im } = got as { re?: number; im?: number };
+      checkValues(path, [re, im], spec.complex as Json[]);
     } else if (spec.tensor !== undefined) await this.tensor(path, got, spec.tensor as unknown as TensorSpec);
     else throw new Error(`${path}: the corpus has a value of an unknown kind: ${Object.keys(spec).join(", ")}`);
   }

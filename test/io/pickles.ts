@@ -26,11 +26,14 @@ interface TensorParts {
   offset?: number;
   size?: number[];
   stride?: number[];
+  /** Of the storage, as very old files have it. */
+  part?: [name: string, offset: number, size: number];
 }
 
 /** A float32 tensor on storage "0". */
-function tensor({ numel = 2, location = "cpu", offset = 0, size = [2], stride = [1] }: TensorParts = {}): Uint8Array {
-  const id = tuple(string("storage"), global("torch", "FloatStorage"), string("0"), string(location), integer(numel));
+function tensor({ numel = 2, location = "cpu", offset = 0, size = [2], stride = [1], part }: TensorParts = {}): Uint8Array {
+  const parts = part === undefined ? [] : [tuple(string(part[0]), integer(part[1]), integer(part[2]))];
+  const id = tuple(string("storage"), global("torch", "FloatStorage"), string("0"), string(location), integer(numel), ...parts);
   const args = tuple(
     join(id, [0x51]),
     integer(offset),

@@ -206,6 +206,7 @@ describe("pickles that want more than data", () => {
   const bad: [string, Uint8Array, RegExp][] = [
     ["os.system", reduce(global("os", "system"), tuple(string("touch /tmp/kindling_was_here"))), /os\.system/],
     ["posix.system", reduce(global("posix", "system"), tuple(string("id"))), /posix\.system/],
+    ["eval under its old name", reduce(global("__builtin__", "eval"), tuple(string("1+1"))), /builtins\.eval/],
     ["builtins.eval", reduce(global("builtins", "eval"), tuple(string("1+1"))), /builtins\.eval/],
     ["getattr", reduce(global("builtins", "getattr"), tuple(string("a"), string("b"))), /builtins\.getattr/],
     ["import", reduce(global("builtins", "__import__"), tuple(string("os"))), /__import__/],
@@ -284,6 +285,14 @@ describe("torch files that lie", () => {
     expect(((await torch.load(torchZip(storage(2), data))) as Tensor).tolist_sync()).toEqual([0, 0]);
     const legacy = pickled.legacy(storage(2), ["0"], Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 128, 63, 0, 0, 0, 64));
     expect(((await torch.load(legacy)) as Tensor).tolist_sync()).toEqual([1, 2]);
+  });
+  it("parts of storages, as very old files have them", async () => {
+    const bytes = new Uint8Array(8 + 16);
+    bytes[0] = 4;
+    new Float32Array(bytes.buffer, 8).set([1, 2, 3, 4]);
+    const part = (offset: number): Uint8Array => storage(4, { part: ["1", offset, 3], size: [2], offset: 1 });
+    expect(((await torch.load(pickled.legacy(part(1), ["0"], bytes))) as Tensor).tolist_sync()).toEqual([3, 4]);
+    await expect(torch.load(pickled.legacy(part(2), ["0"], bytes))).rejects.toThrow(/does not lie in it/);
   });
   it("big-endian data", async () => {
     const file = torchZip(storage(2), {

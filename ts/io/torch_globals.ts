@@ -96,7 +96,7 @@ function plain(name: string): PickleFunction | null {
     if (what === "OrderedDict" || what === "Counter") return fn((x) => dictOf(name, x));
     if (what === "defaultdict") return fn((_, x) => dictOf(name, x));
   }
-  if (module === "builtins" || module === "__builtin__") {
+  if (module === "builtins") {
     if (what === "set" || what === "frozenset") return fn((x) => new Set(listOf(name, x)));
     if (what === "list" || what === "tuple") return fn((x) => [...listOf(name, x)]);
     if (what === "dict") return fn((x) => dictOf(name, x));
@@ -157,8 +157,16 @@ function marks(metadata: unknown): void {
   for (const bit of ["conj", "neg"]) if (metadata.get(bit) === true) throw missing(`a tensor with its ${bit} bit set`);
 }
 
+/** Modules under the names that protocol 2 gives them, which are those of Python 2. */
+const PYTHON2: ReadonlyMap<string, string> = new Map([
+  ["__builtin__", "builtins"],
+  ["copy_reg", "copyreg"],
+  ["exceptions", "builtins"],
+]);
+
 /** What `module.name` stands for in a file of PyTorch's. */
-export function torchGlobal(module: string, name: string, maker: TensorMaker): unknown {
+export function torchGlobal(spelt: string, name: string, maker: TensorMaker): unknown {
+  const module = PYTHON2.get(spelt) ?? spelt;
   const path = `${module}.${name}`;
   const found = plain(path) ?? storageType(module, name) ?? tensorFunction(path, maker);
   if (found !== null) return found;
