@@ -159,6 +159,22 @@ describe("arguments", () => {
     const got = torch.autocast("cpu", () => fft.rfft(x));
     expect(got.dtype).toBe(torch.complex64);
     expect(distance(got, want)).toBe(0);
+    const low = x.to(torch.bfloat16);
+    expect(torch.autocast("cpu", () => fft.rfft(low)).dtype).toBe(torch.complex64);
+  });
+
+  it("pads complex signals as real ones", () => {
+    const z = complex([2, 7]);
+    for (const [mode, value] of [
+      ["constant", 2],
+      ["reflect", null],
+      ["replicate", null],
+    ] as const) {
+      // prettier-ignore
+      const padded = (x: torch.Tensor, v: number | null): torch.Tensor => torch.nn.functional.pad(x, [3, 2], { mode, value: v });
+      const want = torch.complex(padded(z.real, value), padded(z.imag, value === null ? null : 0));
+      expect(distance(padded(z, value), want)).toBe(0);
+    }
   });
 
   it("keeps its tables when a scope ends", () => {

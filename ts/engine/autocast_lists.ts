@@ -57,7 +57,8 @@ export const CPU_LIST = listOf(
     float32: `avg_pool3d binary_cross_entropy grid_sample prod quantile nanquantile cdist trace max_pool3d max_unpool1d max_unpool2d max_unpool3d
       adaptive_avg_pool3d adaptive_max_pool3d fractional_max_pool2d fractional_max_pool3d mse_loss cosine_embedding_loss nll_loss
       hinge_embedding_loss poisson_nll_loss smooth_l1_loss cross_entropy l1_loss huber_loss margin_ranking_loss soft_margin_loss
-      triplet_margin_loss multi_margin_loss multilabel_margin_loss ctc_loss kl_div binary_cross_entropy_with_logits`,
+      triplet_margin_loss multi_margin_loss multilabel_margin_loss ctc_loss kl_div binary_cross_entropy_with_logits stft fft ifft fft2 ifft2
+      fftn ifftn rfft irfft rfft2 irfft2 rfftn irfftn hfft ihfft`,
     promote: "stack cat index_copy",
     as_is: "mv addmv addr dot vdot bilinear",
   },
