@@ -9,7 +9,9 @@ export default defineConfig({
   resolve: { alias: { kindling: fileURLToPath(new URL("./ts/entry.node.ts", import.meta.url)) } },
   test: {
     environment: "node",
-    include: ["test/**/*.test.ts"],
+    // What takes many minutes runs by itself: `npm run test:long`.
+    include: process.env.KINDLING_LONG === "1" ? ["test/**/*.long.test.ts"] : ["test/**/*.test.ts"],
+    exclude: process.env.KINDLING_LONG === "1" ? [] : ["**/*.long.test.ts"],
     globalSetup: ["test/global_setup.ts"],
     pool: "forks",
     maxWorkers: 2,

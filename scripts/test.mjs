@@ -1,6 +1,7 @@
 /**
  * `npm test`: sets everything up, then runs types, lint, layers and all tests. The last line is `N passed, N failed`.
- * `npm test -- PATTERN...` runs only the test files that match, through vitest's own arguments.
+ * `npm test -- PATTERN...` runs only the test files that match, through vitest's own arguments. `npm run test:long` runs the exhaustive ones
+ * (`*.long.test.ts`), which no other command does.
  */
 
 import { runChecks } from "./lib/checks.mjs";
@@ -13,6 +14,12 @@ const args = process.argv.slice(2);
 /** `npm run check` leaves the slow tests out and looks at the format as well. */
 const quick = args[0] === "--quick" && args.shift() !== undefined;
 
+if (args[0] === "--long") {
+  args.shift();
+  process.env.KINDLING_LONG = "1";
+}
+const long = process.env.KINDLING_LONG === "1";
+
 await main(async () => {
   const total = { passed: 0, failed: 0 };
   const add = ({ passed, failed }) => {
@@ -24,7 +31,7 @@ await main(async () => {
     const chromium = await ensureChromium();
     if (chromium === null) process.on("exit", () => console.error(notRun));
     Object.assign(process.env, vulkanEnvironment(chromium));
-    if (args.length === 0) add(await runChecks(["types", "lint", "layers", ...(quick ? ["format"] : [])]));
+    if (args.length === 0 && !long) add(await runChecks(["types", "lint", "layers", ...(quick ? ["format"] : [])]));
     add(await runVitest([...args, ...(quick ? ["--exclude", "**/*.slow.test.ts"] : [])]));
   } catch (error) {
     total.failed++;

@@ -1,4 +1,4 @@
-/** Products, convolutions and attention on matrix units: plans, and some results. matrix.slow.test.ts has the others. */
+/** Products, convolutions and attention on matrix units: plans, and some results. matrix.long.test.ts has the others. */
 
 import { describe, expect, it } from "vitest";
 import { MINIMAL_CAPS } from "../../gpu/interpreter/device.ts";
