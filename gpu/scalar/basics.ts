@@ -128,13 +128,19 @@ export function twoProduct(a: V, b: V): Pair {
   return { high, low: first.add(x.high.mul(y.low).add(x.low.mul(y.high))).add(x.low.mul(y.low)) };
 }
 
-/** a * b + c with the product in full: every step is exact, and stays one. */
+/** a * b + c, rounded once but for rare ties: every step before the last ones is exact, and stays one. */
 export function productPlus(a: V, b: V, c: V): V {
   const product = opaque(a.mul(b));
   const [x, y] = [halves(a), halves(b)];
   let rest = opaque(x.high.mul(y.high).sub(product));
   rest = opaque(rest.add(x.high.mul(y.low)));
   rest = opaque(rest.add(x.low.mul(y.high)));
-  const sum = opaque(product.add(opaque(c)));
-  return isFinite(product).select(sum.add(rest.add(x.low.mul(y.low))), sum);
+  rest = opaque(rest.add(x.low.mul(y.low)));
+  const addend = opaque(c);
+  const sum = opaque(product.add(addend));
+  const added = opaque(sum.sub(product));
+  const lost = opaque(addend.sub(added)).add(opaque(product.sub(opaque(sum.sub(added)))));
+  return isFinite(product)
+    .and(isFinite(sum))
+    .select(sum.add(opaque(lost).add(rest)), sum);
 }

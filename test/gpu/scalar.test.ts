@@ -167,6 +167,18 @@ describe.each(devices)("$name", (target) => {
       const got = await run(target, "floor_divide", a, b);
       expect([...got]).toEqual([...want!]);
     });
+    it("fma rounds once", async () => {
+      const [a, b, c] = [11, 12, 13].map((seed) => uniform(2000, seed, -100, 100).map(Math.fround)) as [
+        Float64Array,
+        Float64Array,
+        Float64Array,
+      ];
+      const got = await run(target, "fma", a, b, c);
+      // (The sum in float64 is rounded, too, which may lead to the other side of a tie.)
+      got.forEach((y, i) =>
+        expect(distance(y, a[i]! * b[i]! + c[i]!), `${a[i]} * ${b[i]} + ${c[i]}`).toBeLessThanOrEqual(0.5001),
+      );
+    });
     it("fma: what rounding the product would take", async () => {
       const a = uniform(2000, 7, -8, 8).map(Math.fround);
       const b = uniform(2000, 8, -1e4, 1e4).map(Math.fround);

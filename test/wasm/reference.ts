@@ -75,12 +75,15 @@ function erfcTail(x: number): number {
   return Math.exp(-x * x) / f / Math.sqrt(Math.PI);
 }
 
-/** a * b + c of float64 numbers, the product in full. */
+/** a * b + c of float64 numbers, rounded once. */
 function productPlus(a: number, b: number, c: number): number {
   const upper = (x: number): number => x * 134217729 - (x * 134217729 - x);
   const [x, y] = [upper(a), upper(b)];
   const rest = x * y - a * b + x * (b - y) + (a - x) * y + (a - x) * (b - y);
-  return a * b + c + (Number.isNaN(rest) ? 0 : rest);
+  const sum = a * b + c;
+  const added = sum - a * b;
+  const tail = c - added + (a * b - (sum - added)) + rest;
+  return sum + (Number.isNaN(tail) ? 0 : tail);
 }
 
 type Fn = (dtype: DType, ...args: number[]) => number;

@@ -30,7 +30,7 @@ export const SCALAR_OPS = {
   fmod: 2,
   /** a * b + c, each step rounded or fused as the device likes. */
   madd: 3,
-  /** a * b + c with the product in full: where c nearly cancels it, what rounding would have taken is left. Floating types only. */
+  /** a * b + c, rounded once (but for rare ties) on every device. Floating types only. */
   fma: 3,
   pow: 2,
   reciprocal: 1,

@@ -6,8 +6,10 @@
 import { type DType, float64, get_default_dtype } from "../core/dtype.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
+import { pointwise } from "../engine/pointwise.ts";
 import { resultType } from "../engine/promotion.ts";
 import type { Args } from "../engine/signature.ts";
+import { e } from "../kernel/builder.ts";
 import type { Operand } from "./arithmetic.ts";
 import { where } from "./compare.ts";
 import { as_tensor } from "./creation_more.ts";
@@ -26,6 +28,19 @@ interface Family {
   readonly known?: (x: Tensor, n: Tensor, value: Tensor) => Tensor;
 }
 
+/** a * b + c, rounded once, as PyTorch's compilers make of it: where terms cancel, its results hang on that. */
+const fma: Op<[a: Tensor, b: Tensor, c: Tensor], Tensor> = pointwise("fma", "a, b, c", {
+  doc: "a * b + c, rounded once.",
+  tensors: ["a", "b", "c"],
+  method: false,
+  expr: ({ a, b, c }) => e.fma(a!, b!, c!),
+  grad: {
+    a: [["b"], (g, { b }) => g.mul(b as Tensor)],
+    b: [["a"], (g, { a }) => g.mul(a as Tensor)],
+    c: [[], (g) => g],
+  },
+});
+
 // Beyond these degrees the values overflow almost everywhere.
 const hermitian = (dtype: DType): number => (dtype === float64 ? 512 : 128);
 
@@ -41,10 +56,8 @@ function polynomial(name: string, doc: string, { first, next, limit, known }: Fa
     let [before, last] = [x.mul(0).add(1), first(x)];
     let value = where(degree.lt(1), before, last);
     const steps = Math.min(most, limit?.(dtype) ?? most);
-    // Where there is float64, every step is rounded once.
-    const wide = like.device.caps.float64 ? float64 : dtype;
     for (let k = 1; k < steps; k++) {
-      [before, last] = [last, next(k, x.to(wide), before.to(wide), last.to(wide)).to(dtype)];
+      [before, last] = [last, next(k, x, before, last)];
       value = where(degree.gt(k), last, value);
     }
     if (limit !== undefined) value = where(degree.gt(limit(dtype)), NaN, value);
@@ -59,11 +72,7 @@ export const hermite_polynomial_h: PolynomialOp = polynomial(
   "The physicist's Hermite polynomial of degree n at input",
   {
     first: (x) => x.add(x),
-    next: (k, x, before, last) =>
-      x
-        .add(x)
-        .mul(last)
-        .sub(before.mul(2 * k)),
+    next: (k, x, before, last) => fma(x.add(x), last, before.mul(-2 * k)),
     limit: hermitian,
   },
 );
@@ -71,7 +80,7 @@ export const hermite_polynomial_h: PolynomialOp = polynomial(
 export const hermite_polynomial_he: PolynomialOp = polynomial(
   "hermite_polynomial_he",
   "The probabilist's Hermite polynomial of degree n at input",
-  { first: (x) => x, next: (k, x, before, last) => x.mul(last).sub(before.mul(k)), limit: hermitian },
+  { first: (x) => x, next: (k, x, before, last) => fma(x, last, before.mul(-k)), limit: hermitian },
 );
 
 export const laguerre_polynomial_l: PolynomialOp = polynomial(
@@ -80,13 +89,14 @@ export const laguerre_polynomial_l: PolynomialOp = polynomial(
   {
     first: (x) => x.neg().add(1),
     next: (k, x, before, last) =>
-      x
-        .neg()
-        .add(1)
-        .add(2 * k)
-        .mul(last)
-        .sub(before.mul(k))
-        .div(k + 1),
+      fma(
+        x
+          .neg()
+          .add(1)
+          .add(2 * k),
+        last,
+        before.mul(-k),
+      ).div(k + 1),
     known: (x, _, value) => where(x.eq(0), 1, value),
   },
 );
@@ -96,12 +106,7 @@ export const legendre_polynomial_p: PolynomialOp = polynomial(
   "The Legendre polynomial of degree n at input",
   {
     first: (x) => x,
-    next: (k, x, before, last) =>
-      x
-        .mul(2 * k + 1)
-        .mul(last)
-        .sub(before.mul(k))
-        .div(k + 1),
+    next: (k, x, before, last) => fma(x.mul(2 * k + 1), last, before.mul(-k)).div(k + 1),
     known: (x, n, value) => where(x.abs().eq(1), where(x.gt(0).logical_or(n.remainder(2).eq(0)), 1, -1), value),
   },
 );

@@ -49,7 +49,7 @@ import { fmodOf } from "./math_f64";
   const t = f64x2.mul(x, f64x2.splat(134217729));
   return f64x2.sub(t, f64x2.sub(t, x));
 }
-/** The product in full: of f32 numbers in f64, of f64 numbers as a sum of two. */
+/** Rounded once but for rare ties: of f32 numbers in f64, of f64 numbers as sums of two. */
 @final export class Fma {
   @inline v<T>(a: v128, b: v128, c: v128): v128 {
     if (sizeof<T>() == 4) {
@@ -68,6 +68,9 @@ import { fmodOf } from "./math_f64";
     rest = f64x2.add(f64x2.add(rest, f64x2.mul(ah, bl)), f64x2.mul(al, bh));
     rest = f64x2.add(rest, f64x2.mul(al, bl));
     const sum = f64x2.add(p, c);
+    const added = f64x2.sub(sum, p);
+    const lost = f64x2.add(f64x2.sub(c, added), f64x2.sub(p, f64x2.sub(sum, added)));
+    rest = f64x2.add(lost, rest);
     // (Halves of the greatest numbers overflow.)
     return f64x2.add(sum, v128.and(rest, f64x2.eq(rest, rest)));
   }
