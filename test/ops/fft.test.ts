@@ -130,6 +130,7 @@ describe("arguments", () => {
     expect(() => fft.fft(torch.ones(4, { dtype: torch.float16 }))).toThrow(/Unsupported dtype/);
     expect(() => fft.fft(torch.tensor(1))).toThrow(torch.IndexError);
     expect(() => fft.fft(torch.ones(4), 0)).toThrow(/data points \(0\)/);
+    expect(() => fft.fft(torch.ones(4), -1)).toThrow(/data points \(-1\)/);
     expect(() => fft.irfft(torch.ones(1))).toThrow(/data points \(0\)/);
     expect(() => fft.fft(torch.ones(4), { dim: 1 })).toThrow(torch.IndexError);
     expect(() => fft.fftn(torch.ones(4, 4), { dim: [0, -2] })).toThrow(/unique/);

@@ -8,7 +8,7 @@ import { composite, type Op } from "../../engine/define.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { arange, type TensorOptions } from "../creation.ts";
 import { cat } from "../joining.ts";
-import { dimOf, type Norm, planOf, type Sizes } from "./arguments.ts";
+import { checkPoints, dimOf, type Norm, planOf, type Sizes } from "./arguments.ts";
 import { complexToComplex, halfToReal, realToHalf } from "./spectra.ts";
 import type { Sign } from "./tables.ts";
 
@@ -25,6 +25,7 @@ function line(name: string, kind: Kind, sign: Sign, doc: string): LineOp {
       const op = `fft.${name}`;
       checkTensor(op, "input", input);
       dimOf(op, dim, input.ndim);
+      if (n !== null) checkPoints(op, n);
       return kind(op, input, planOf(op, input, n, dim), norm, sign);
     },
   );

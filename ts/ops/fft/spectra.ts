@@ -2,9 +2,8 @@
 
 import type { Tensor } from "../../core/tensor.ts";
 import { joined } from "../../engine/complex.ts";
-import { tensor } from "../creation.ts";
 import { checkPoints, lastOf, type Norm, type Plan, realOf, partsOf, resized, scaleOf } from "./arguments.ts";
-import type { Sign } from "./tables.ts";
+import { type Sign, weightsOfHalf } from "./tables.ts";
 import { type Parts, transform } from "./transform.ts";
 
 const times = ({ re, im }: Parts, by: number): Parts => (by === 1 ? { re, im } : { re: re.mul(by), im: im?.mul(by) ?? null });
@@ -52,11 +51,7 @@ export function halfToReal(op: string, input: Tensor, plan: Plan, norm: Norm, si
   const n = checkPoints(op, size === -1 ? 2 * (input.shape[dim]! - 1) : size);
   const { x, points } = over(op, parts, butLast(plan), sign);
   const half = resized(x, dim, Math.floor(n / 2) + 1);
-  // The other half adds the conjugates of all but the first number, and the middle one where there is one: twice the real part.
-  const weights = Array.from({ length: Math.floor(n / 2) + 1 }, (_, k) => (k === 0 || 2 * k === n ? 1 : 2));
-  const by = tensor(Float64Array.from(weights), { dtype: x.re.dtype, device: x.re.device }).view(
-    ...x.re.shape.map((_, d) => (d === dim ? weights.length : 1)),
-  );
+  const by = weightsOfHalf(n, x.re.dtype, x.re.device).view(...x.re.shape.map((_, d) => (d === dim ? -1 : 1)));
   const weighted = { re: half.re.mul(by), im: half.im?.mul(by) ?? null };
   const { re } = transform(resized(weighted, dim, n), dim, sign);
   return times({ re, im: null }, scaleOf(op, norm, n * points, sign === -1)).re;

@@ -133,6 +133,17 @@ export function chirpSpectrum(n: number, m: number, sign: Sign, dtype: DType, de
   });
 }
 
+/**
+ * What half of a Hermitian spectrum of n numbers counts for: the other half adds the conjugates of all but the first number, and the middle one
+ * where there is one, which makes twice the real part.
+ */
+export function weightsOfHalf(n: number, dtype: DType, device: Device): Tensor {
+  const size = Math.floor(n / 2) + 1;
+  return cached(device, dtype, `half/${n}`, [size], () =>
+    Float64Array.from({ length: size }, (_, k) => (k === 0 || 2 * k === n ? 1 : 2)),
+  );
+}
+
 /** The forward transform of a power of two of numbers, on the host. */
 function hostTransform(re: Float64Array, im: Float64Array): readonly [Float64Array, Float64Array] {
   const n = re.length;
