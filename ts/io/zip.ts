@@ -228,15 +228,30 @@ async function inflate(raw: Uint8Array, { name, size }: ZipEntry, begin?: ZipRea
   return concat(parts);
 }
 
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
-  for (let bit = 0; bit < 8; bit++) n = n & 1 ? 0xedb88320 ^ (n >>> 1) : n >>> 1;
-  return n;
-});
+/** Tables for a byte that is followed by none, one, two and three others. */
+const CRC_TABLES = [new Int32Array(256), new Int32Array(256), new Int32Array(256), new Int32Array(256)] as const;
+for (let n = 0; n < 256; n++) {
+  let crc = n;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? 0xedb88320 ^ (crc >>> 1) : crc >>> 1;
+  CRC_TABLES[0][n] = crc;
+}
+for (const k of [1, 2, 3] as const) {
+  for (let n = 0; n < 256; n++) {
+    const crc = CRC_TABLES[k - 1]![n]!;
+    CRC_TABLES[k][n] = CRC_TABLES[0][crc & 255]! ^ (crc >>> 8);
+  }
+}
 
 /** The checksum of `bytes` after that of what came before. */
 export function crc32(bytes: Uint8Array, before = 0): number {
+  const [t0, t1, t2, t3] = CRC_TABLES;
   let crc = ~before;
-  for (let i = 0; i < bytes.length; i++) crc = CRC_TABLE[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
+  let i = 0;
+  for (const end = bytes.length - 3; i < end; i += 4) {
+    crc ^= bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
+    crc = t3[crc & 255]! ^ t2[(crc >>> 8) & 255]! ^ t1[(crc >>> 16) & 255]! ^ t0[crc >>> 24]!;
+  }
+  for (; i < bytes.length; i++) crc = t0[(crc ^ bytes[i]!) & 255]! ^ (crc >>> 8);
   return ~crc >>> 0;
 }
 
