@@ -302,7 +302,7 @@ describe("conventions", () => {
     const square = random([3, 3]);
     close(square.inverse(), linalg.inv(square));
     expect(square.det().item_sync()).toBe(linalg.det(square).item_sync());
-    const [X, copy] = torch.triangular_solve(A.slice(0, 0, 3), square, { upper: false }) as [Tensor, Tensor];
+    const { solution: X, cloned_coefficient: copy } = torch.triangular_solve(A.slice(0, 0, 3), square, { upper: false });
     close(square.tril().matmul(X), A.slice(0, 0, 3), 1e-9);
     expect(copy._storage).not.toBe(square._storage);
     close(torch.chain_matmul(A, square, A.mT), A.matmul(square).matmul(A.mT));
@@ -316,6 +316,26 @@ describe("conventions", () => {
     expect(rank({ atol: torch.tensor(0.5, { dtype: float64 }) })).toBe(2);
     expect(Number(linalg.matrix_rank(A.neg(), { hermitian: true, atol: 0.5 }).item_sync())).toBe(2);
   });
+});
+
+test("complex matrices", () => {
+  const random2 = (shape: readonly number[], seed: number): Tensor =>
+    torch.complex(random(shape, seed), random(shape, seed + 50));
+  const same = (got: Tensor, want: Tensor): void => close(torch.view_as_real(got), torch.view_as_real(want), 1e-10);
+  const [A, B] = [random2([2, 4, 4], 1), random2([4, 3], 2)];
+  same(A.matmul(linalg.solve(A, B)), B.expand([2, 4, 3]));
+  same(linalg.solve(A, B.mT, { left: false }).matmul(A), B.mT.expand([2, 3, 4]));
+  same(A.matmul(linalg.inv(A)).matmul(B), B.expand([2, 4, 3]));
+  same(A.tril().matmul(linalg.solve_triangular(A, B, { upper: false })), B.expand([2, 4, 3]));
+  const H = A.matmul(A.mH);
+  const L = linalg.cholesky(H.tril());
+  same(L.matmul(L.mH), H);
+  same(linalg.cholesky(H, { upper: true }), L.mH);
+  close(linalg.eigvalsh(H).sqrt().flip(-1), linalg.svdvals(A), 1e-10);
+  expect(numbers(linalg.matrix_rank(A))).toEqual([4, 4]);
+  same(linalg.pinv(random2([4, 2], 3)).matmul(random2([4, 2], 3)), torch.complex(eye(2), eye(2).mul(0)));
+  same(A.mul(0.3).matrix_exp().matmul(A.mul(-0.3).matrix_exp()).matmul(B), B.expand([2, 4, 3]));
+  expect(() => linalg.inv(A.mul(0))).toThrow("(Batch element 0): The diagonal element 1 is zero");
 });
 
 describe("errors", () => {

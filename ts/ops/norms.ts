@@ -125,7 +125,7 @@ export function matrixNormOf(name: string, input: Tensor, ord: Ord, dim: Dims, k
     const sums = vectorNorm(x, 1, [summed], true);
     out = p > 0 ? sums.amax(left, true) : sums.amin(left, true);
   } else {
-    const values = singularValues(x.movedim([a, b], [-2, -1]));
+    const values = singularValues((input.dtype.is_complex ? input : x).movedim([a, b], [-2, -1]));
     out = p === null ? values.sum(-1) : p > 0 ? values.amax(-1) : values.amin(-1);
     for (const d of [a, b].sort((i, j) => i - j)) out = out.unsqueeze(d);
   }

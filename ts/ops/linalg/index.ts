@@ -1,5 +1,7 @@
 /** torch.linalg's decompositions and solvers: computed on the host in float64, on whatever device the values are. */
 
+import "./complex.ts";
+
 export { cholesky, cholesky_ex, ldl_factor, ldl_factor_ex, ldl_solve } from "./cholesky.ts";
 export { det, slogdet } from "./determinants.ts";
 export { eigh, eigvalsh } from "./eigh.ts";

@@ -62,7 +62,7 @@ export function solveAll(
 }
 
 /** Filled by the forward pass with what is no output of the op. (A class: a plain object would be taken for options.) */
-class Found {
+export class Found {
   factors: Factors = { lu: new Float64Array(0), pivots: new Int32Array(0), infos: new Int32Array(0) };
 }
 
@@ -264,7 +264,7 @@ export const lu_solve: LUSolveOp = composite(
 type SolveOp = Op<[A: Tensor, B: Tensor, found: Found], Tensor>;
 
 /** X with A X = B; batches are equal. */
-const solveSystem: SolveOp = defineOp("linalg.solve", "A, B, found", {
+export const solveSystem: SolveOp = defineOp("linalg.solve", "A, B, found", {
   doc: "",
   method: false,
   forward(ctx, A: Tensor, B: Tensor, found: Found) {
