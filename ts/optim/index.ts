@@ -2,6 +2,7 @@
 
 export { Adafactor } from "./adafactor.ts";
 export { Adam, AdamW, type AdamOptions } from "./adam.ts";
+export { LBFGS, type LBFGSOptions } from "./lbfgs.ts";
 export * as lr_scheduler from "./lr_scheduler.ts";
 export { Adadelta, Adagrad, Adamax, ASGD, NAdam, RAdam, RMSprop, Rprop } from "./more.ts";
 export {

@@ -128,8 +128,18 @@ export abstract class Optimizer {
   step<L>(closure: () => L): L;
   step<L>(closure?: (() => L) | null): L | null;
   step<L>(closure?: (() => L) | null): L | null {
+    return this.hooked(() => this.updateAll(closure ?? null));
+  }
+  /** @internal One step, with what is to happen before and after. */
+  protected hooked<L>(step: () => L): L {
     for (const hook of this.before) hook(this);
-    const loss = closure === undefined || closure === null ? null : enable_grad(closure);
+    const loss = step();
+    this._step_count++;
+    for (const hook of this.after) hook(this);
+    return loss;
+  }
+  private updateAll<L>(closure: (() => L) | null): L | null {
+    const loss = closure === null ? null : enable_grad(closure);
     if (loss instanceof Promise) {
       throw new TypeError(
         "step: the closure returned a promise; compute the loss with await first, then call step() without a closure",
@@ -144,8 +154,6 @@ export abstract class Optimizer {
     } finally {
       setGradEnabled(previous);
     }
-    this._step_count++;
-    for (const hook of this.after) hook(this);
     return loss;
   }
 
