@@ -63,7 +63,7 @@ export const matrix_power: Op<[input: Tensor, ...Args<[{ n: number }]>], Tensor,
     if (n === 0) return input.masked_fill(input.new_ones([], { dtype: bool }), 0).add(input.new_ones([size!]).diag());
     let base = input;
     if (n < 0) {
-      const inv = registry.get("linalg.inv") as (a: Tensor) => Tensor;
+      const inv = registry.get("linalg.inv") as unknown as (a: Tensor) => Tensor;
       base = inv(input);
     }
     let out: Tensor | null = null;

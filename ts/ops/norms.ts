@@ -135,7 +135,7 @@ export function matrixNormOf(name: string, input: Tensor, ord: Ord, dim: Dims, k
 
 function singularValues(x: Tensor): Tensor {
   // Late bound: decompositions are made of what is here.
-  const op = registry.get("linalg.svdvals") as (a: Tensor) => Tensor;
+  const op = registry.get("linalg.svdvals") as unknown as (a: Tensor) => Tensor;
   return op(x);
 }
 
