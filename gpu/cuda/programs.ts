@@ -110,7 +110,7 @@ export class Programs {
       const ready = this.#compileUnit(unit);
       for (const fn of unit) fn.ready = ready;
     }
-    await Promise.all(open.map((fn) => fn.ready));
+    await Promise.all(open.map(({ ready }) => ready ?? Promise.resolve()));
   }
 
   async #compileUnit(unit: readonly CudaFunction[]): Promise<void> {

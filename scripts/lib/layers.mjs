@@ -4,7 +4,22 @@ import { posix } from "node:path";
 import ts from "typescript";
 
 /** The layers of ts/, leaves first. A layer may import the earlier ones, and not those named here. */
-const order = ["core", "kernel", "engine", "ops", "autograd", "nn", "func", "optim", "distributions", "data", "io", "profiler", "face", "entry"];
+const order = [
+  "core",
+  "kernel",
+  "engine",
+  "ops",
+  "autograd",
+  "nn",
+  "func",
+  "optim",
+  "distributions",
+  "data",
+  "io",
+  "profiler",
+  "face",
+  "entry",
+];
 const except = {
   optim: ["func"],
   distributions: ["nn", "func", "optim"],
