@@ -23,8 +23,10 @@ const relocate = (outfile, seen = new Set()) => ({
       const contents = source.replace(/new URL\(\s*"(\.[^"]*)",\s*import\.meta\.url\s*\)/g, (whole, name) => {
         let target = fileURLToPath(new URL(name, pathToFileURL(path)));
         if (!existsSync(target)) return whole;
+        const isFile = statSync(target).isFile();
+        // It is copied there in the end.
         if (shown(target).startsWith("build/")) target = at("dist", basename(target));
-        if (statSync(target).isFile()) seen.add(target);
+        if (isFile) seen.add(target);
         const moved = relative(dirname(outfile), target).split(sep).join("/");
         return `new URL("${moved.startsWith(".") ? moved : `./${moved}`}", import.meta.url)`;
       });
