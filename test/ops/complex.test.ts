@@ -31,6 +31,19 @@ describe("complex tensors", () => {
     expect(c.to(torch.float64).dtype).toBe(torch.float64);
   });
 
+  it("are made as real ones are", () => {
+    const i = new Complex(0, 1);
+    expect(listed(torch.full([2], 3, { dtype: torch.complex64 }))).toEqual([new Complex(3, 0), new Complex(3, 0)]);
+    expect(torch.ones(2, { dtype: torch.complex128, requires_grad: true }).requires_grad).toBe(true);
+    expect(torch.zeros_like(z([1, 1])).dtype).toBe(torch.complex64);
+    expect(torch.zeros_like(z([1, 1]), { dtype: torch.float64 }).dtype).toBe(torch.float64);
+    const draws = torch.randn_like(z([1, 1], [2, 2]), { requires_grad: true });
+    expect([draws.dtype, draws.requires_grad]).toEqual([torch.complex64, true]);
+    expect(listed(torch.ones(2).eq(new Complex(1, 0)))).toEqual([true, true]);
+    expect(listed(torch.zeros(2).eq(i))).toEqual([false, false]);
+    expect(listed(z([0, 1], [1, 0]).eq(i))).toEqual([true, false]);
+  });
+
   it("print as PyTorch's do", () => {
     expect(String(z([1, 2], [3.5, -4]))).toBe("tensor([1.0000+2.j, 3.5000-4.j])");
     expect(String(z([1, 2]).to(torch.complex128))).toBe("tensor([1.+2.j], dtype=torch.complex128)");

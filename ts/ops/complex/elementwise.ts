@@ -4,8 +4,9 @@ import { bool, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { complexRule, joined, part } from "../../engine/complex.ts";
+import { zeros_like } from "../creation.ts";
 import { broadcast_tensors } from "../view_forms.ts";
-import { complexType, minus, type Operand, over, partsOf, plus, tensorOf, times, type Z } from "./numbers.ts";
+import { complexType, minus, type Operand, over, partsOf, plus, type Real, tensorOf, times, type Z } from "./numbers.ts";
 
 const tensorIn = (...args: readonly unknown[]): Tensor => args.find((x) => x instanceof Tensor) as Tensor;
 
@@ -179,23 +180,12 @@ complexRule("eq", (x: Operand, y: Operand) => same(x, y));
 complexRule("ne", (x: Operand, y: Operand) => same(x, y).logical_not());
 function same(x: Operand, y: Operand): Tensor {
   const dtype = complexType("eq", [x, y]);
-  const { re, im } = minusParts(x, y, dtype);
-  return re.logical_and(im);
-}
-function minusParts(x: Operand, y: Operand, dtype: ReturnType<typeof complexType>): { re: Tensor; im: Tensor } {
   const [a, b] = [partsOf(x, dtype), partsOf(y, dtype)];
-  const like = tensorIn(a.re, b.re);
-  const equal = (p: Z["re"], q: Z["re"]): Tensor => {
-    if (p instanceof Tensor) return p.eq(q);
-    return q instanceof Tensor
-      ? q.eq(p)
-      : like
-          .ne(like)
-          .logical_not()
-          .logical_or(true)
-          .logical_and(p === q);
-  };
-  return { re: equal(a.re, b.re), im: equal(a.im, b.im) };
+  const equal = (p: Real, q: Real): Tensor | boolean => (p instanceof Tensor ? p.eq(q) : q instanceof Tensor ? q.eq(p) : p === q);
+  const [re, im] = [equal(a.re, b.re), equal(a.im, b.im)];
+  // One of x and y is a tensor, so `re` is one.
+  if (im instanceof Tensor) return im.logical_and(re as Tensor);
+  return im ? (re as Tensor) : zeros_like(re as Tensor);
 }
 
 const either = (f: (x: Tensor) => Tensor) => (z: Tensor) => f(part(z, 0)).logical_or(f(part(z, 1)));
