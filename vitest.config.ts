@@ -6,7 +6,12 @@ import { vulkanEnvironment } from "./scripts/lib/chromium.mjs";
 Object.assign(process.env, vulkanEnvironment());
 
 export default defineConfig({
-  resolve: { alias: { kindling: fileURLToPath(new URL("./ts/entry.node.ts", import.meta.url)) } },
+  resolve: {
+    alias: [
+      { find: /^kindling$/, replacement: fileURLToPath(new URL("./ts/entry.node.ts", import.meta.url)) },
+      { find: /^kindling\/(vision|onnx)$/, replacement: fileURLToPath(new URL("./ts/$1/entry.node.ts", import.meta.url)) },
+    ],
+  },
   test: {
     environment: "node",
     // What takes many minutes runs by itself: `npm run test:long`.

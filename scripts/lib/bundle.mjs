@@ -4,7 +4,7 @@
  */
 
 import { build } from "esbuild";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { basename, dirname, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { StepError, at, filesUnder, hashFiles, isFresh, say, shown, stamp } from "./project.mjs";
@@ -34,6 +34,27 @@ const relocate = (outfile, seen = new Set()) => ({
     });
   },
 });
+
+/** Leaves ts/torch.ts to the main bundle beside the one that is made, so that no state exists twice. */
+const beside = (main) => ({
+  name: "beside",
+  setup({ onResolve }) {
+    onResolve({ filter: /(^|\/)torch\.ts$/ }, ({ path, resolveDir }) =>
+      resolve(resolveDir, path) === at("ts/torch.ts") ? { path: `./${basename(main)}`, external: true } : undefined,
+    );
+  },
+});
+
+/** The sources' own names for what users import; the longer ones first. */
+const sources = Object.fromEntries([
+  ...subPathNames().map((name) => [`kindling/${name}`, at("ts", name, "entry.node.ts")]),
+  ["kindling", at("ts/entry.node.ts")],
+]);
+
+/** Folders of ts/ with entries of their own: `kindling/NAME`. */
+function subPathNames() {
+  return readdirSync(at("ts")).filter((name) => existsSync(at("ts", name, "entry.node.ts")));
+}
 
 async function bundle(entry, outfile, options = {}) {
   try {
@@ -70,12 +91,18 @@ export async function bundleWorker() {
   stamp("worker", hash);
 }
 
-/** The library, for Node and for browsers, with everything it loads beside it. */
+/** The library and its sub-paths, for Node and for browsers, with everything they load beside them. */
 export async function bundleLibrary() {
-  const entries = [
-    { entry: at("ts/entry.node.ts"), outfile: at("dist/kindling.node.js"), options: { platform: "node" } },
-    { entry: at("ts/entry.browser.ts"), outfile: at("dist/kindling.browser.js"), options: { platform: "browser" } },
-  ].filter(({ entry }) => existsSync(entry));
+  const entries = ["node", "browser"].flatMap((platform) => {
+    const main = { entry: at(`ts/entry.${platform}.ts`), outfile: at(`dist/kindling.${platform}.js`), options: { platform } };
+    const others = subPathNames().map((name) => {
+      const outfile = at(`dist/kindling.${name}.${platform}.js`);
+      // Packages are the user's to install, where they use what needs them.
+      const options = { platform, packages: "external", plugins: [beside(main.outfile), relocate(outfile)] };
+      return { entry: at("ts", name, `entry.${platform}.ts`), outfile, options };
+    });
+    return [main, ...others].filter(({ entry }) => existsSync(entry));
+  });
   const assets = [...wasmFiles(), workerBuilt].filter(existsSync);
   const outputs = [...entries.map(({ outfile }) => outfile), ...assets.map((path) => at("dist", basename(path)))];
   const hash = hashFiles([...sourcesOf("ts", "gpu", "wasm/device"), ...assets, ...ourScripts()]);
@@ -84,7 +111,7 @@ export async function bundleLibrary() {
   mkdirSync(at("dist"), { recursive: true });
   for (const path of assets) copyFileSync(path, at("dist", basename(path)));
   stamp("library", hash);
-  say(`bundled ${entries.map(({ outfile }) => shown(outfile)).join(" and ") || "no library: ts/entry.node.ts is missing"}`);
+  say(`bundled ${entries.map(({ outfile }) => shown(outfile)).join(", ") || "no library: ts/entry.node.ts is missing"}`);
 }
 
 /** A program that imports `kindling` and packages as a user would; it runs against dist/. */
@@ -105,7 +132,7 @@ export async function bundleTool(path) {
   const entry = resolve(at(), path);
   if (!existsSync(entry)) throw new StepError(`${path} does not exist`);
   const outfile = at("dist/tools", `${shown(dirname(entry)).replaceAll("/", "-")}.js`);
-  await bundle(entry, outfile, { platform: "node", packages: "external", alias: { kindling: at("ts/entry.node.ts") } });
+  await bundle(entry, outfile, { platform: "node", packages: "external", alias: sources });
   return outfile;
 }
 
@@ -123,7 +150,7 @@ export async function bundlePrograms(entryPoints, folder) {
     splitting: true,
     sourcemap: false,
     external: ["node:*", "webgpu", "playwright-core", "vite", "esbuild", "typescript"],
-    alias: { kindling: at("ts/entry.node.ts") },
+    alias: sources,
     // Packages in CommonJS call it.
     banner: {
       js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);',

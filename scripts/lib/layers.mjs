@@ -27,6 +27,10 @@ const except = {
   io: ["nn", "func", "optim", "distributions", "data"],
 };
 
+/** Folders of ts/ that are published as `kindling/NAME`: they see what a user sees, ts/torch.ts, and may use packages. */
+const subPaths = ["vision", "onnx"];
+const FACE = "ts/torch.ts";
+
 /** The page that shows the other examples. */
 const PAGE = "examples/web/";
 
@@ -50,6 +54,7 @@ function allowedFor(place) {
   if (place === "wasm/assembly") return [place, "wasm/rows"];
   if (place === "native") return [place];
   if (place === "examples") return ["examples"];
+  if (subPaths.includes(place)) return [place, FACE];
   const rank = order.indexOf(place);
   if (rank < 0) return undefined;
   const allowed = order.slice(0, rank + 1).filter((layer) => !except[place]?.includes(layer));
@@ -86,8 +91,10 @@ function resolveImport(path, { specifier, kind }, files) {
     if (place === "examples" && specifier !== "kindling" && !specifier.startsWith("node:") && !program) {
       return { problem: `imports "${specifier}"; models and their training import only "kindling" and Node's own modules` };
     }
-    const shipped = order.includes(place) || place === "gpu" || place === "wasm/device";
+    const isSubPath = subPaths.includes(place);
+    const shipped = isSubPath || order.includes(place) || place === "gpu" || place === "wasm/device";
     if (!shipped) return {};
+    if (isSubPath && !specifier.startsWith("node:")) return {};
     if (!specifier.startsWith("node:")) return { problem: `imports "${specifier}"; what is shipped has no dependencies` };
     if (kind === "static" && !/\.node\.ts$/.test(path)) {
       return { problem: `imports "${specifier}" statically, which browsers cannot; use import() or a file named *.node.ts` };
@@ -98,7 +105,7 @@ function resolveImport(path, { specifier, kind }, files) {
   const target = posix.join(posix.dirname(path), specifier) + (place === "wasm/assembly" ? ".ts" : "");
   if (!files.has(target)) return { problem: `imports "${specifier}", which is not a file of the project (write the .ts)` };
   const allowed = allowedFor(place);
-  if (allowed && !allowed.includes(placeOf(target))) {
+  if (allowed && !allowed.includes(placeOf(target)) && !allowed.includes(target)) {
     return { problem: `imports ${target}: ${place} may import only ${allowed.join(", ")}` };
   }
   if (place === "examples" && target.split("/")[1] !== path.split("/")[1] && !path.startsWith(PAGE)) {

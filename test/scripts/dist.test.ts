@@ -24,6 +24,24 @@ test("import by name in Node", () => {
   expect(JSON.parse(stdout)).toEqual([2, 4]);
 });
 
+test("sub-paths stand on the same bundle: one class of tensors", () => {
+  const program = `
+    import * as torch from "kindling";
+    import { transforms } from "kindling/vision";
+    const flipped = transforms.functional.hflip(torch.tensor([[1, 2]]));
+    console.log(JSON.stringify([flipped instanceof torch.Tensor, await flipped.tolist()]));
+  `;
+  const { stdout, stderr } = node("--input-type=module", "--eval", program);
+  expect(stderr).toBe("");
+  expect(JSON.parse(stdout)).toEqual([true, [[2, 1]]]);
+});
+
+test.each(["node", "browser"])("sub-paths' bundles for %s import the main one and nothing of it is in them", (platform) => {
+  const bundle = readFileSync(`${root}/dist/kindling.vision.${platform}.js`, "utf8");
+  expect(bundle).toContain(`"./kindling.${platform}.js"`);
+  expect(bundle).not.toContain("ts/core/");
+});
+
 test.runIf(existsSync(`${root}/ts/entry.browser.ts`))("the browser's bundle imports nothing", () => {
   const bundle = readFileSync(`${root}/dist/kindling.browser.js`, "utf8");
   expect(bundle).not.toMatch(/^\s*(import|export)\b[^"'(]*\bfrom\s*["']/m);

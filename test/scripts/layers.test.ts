@@ -17,6 +17,9 @@ test("downward imports pass", () => {
     "ts/io/save.ts": 'import "../ops/add.ts"; const fs = await import("node:fs");',
     "wasm/device/cpu.ts": 'import "../../ts/core/dtype.ts";',
     "ts/entry.node.ts": 'import "node:fs"; import "./nn/module.ts"; import "../wasm/device/cpu.ts";',
+    "ts/torch.ts": 'export * from "./nn/module.ts";',
+    "ts/vision/a.ts": 'import "../torch.ts"; import "./b.ts"; await import("left-pad");',
+    "ts/vision/b.ts": "",
     "examples/digits/main.ts": 'import * as torch from "kindling"; import "./model.ts"; import "node:fs";',
     "examples/digits/model.ts": 'import { nn } from "kindling";',
     "examples/web/worker.ts": 'import "kindling"; import "uplot"; import "../digits/model.ts";',
@@ -41,6 +44,16 @@ test.each([
     "a sibling",
     { "ts/io/a.ts": 'import "../nn/b.ts";', "ts/nn/b.ts": "" },
     "io may import only core, kernel, engine, ops, autograd, io",
+  ],
+  [
+    "a sub-path in what the library is made of",
+    { "ts/vision/a.ts": 'import "../ops/b.ts";', "ts/ops/b.ts": "" },
+    "vision may import only vision, ts/torch.ts",
+  ],
+  [
+    "a sub-path in the library",
+    { "ts/ops/a.ts": 'import "../onnx/b.ts";', "ts/onnx/b.ts": "" },
+    "ts/ops/a.ts:1: imports ts/onnx/b.ts: ops may import only",
   ],
   ["a device in the front end", { "ts/ops/a.ts": 'import "../../gpu/b.ts";', "gpu/b.ts": "" }, "imports gpu/b.ts"],
   [

@@ -1,0 +1,3 @@
+/** `kindling/vision` in browsers. */
+
+export * from "./index.ts";

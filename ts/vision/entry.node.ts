@@ -1,0 +1,3 @@
+/** `kindling/vision` in Node. */
+
+export * from "./index.ts";

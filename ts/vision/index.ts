@@ -1,0 +1,3 @@
+/** `kindling/vision`: what torchvision has for training on images. */
+
+export * as transforms from "./transforms/index.ts";

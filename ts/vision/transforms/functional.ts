@@ -1,0 +1,3 @@
+/** `transforms.functional`: deterministic transforms of image tensors, (..., C, H, W). */
+
+export { hflip, vflip } from "./geometry.ts";

@@ -1,0 +1,3 @@
+/** `transforms`: torchvision's classes and, as `functional`, what they are made of. */
+
+export * as functional from "./functional.ts";
