@@ -1,7 +1,8 @@
 /**
  * `npm test`: sets everything up, then runs types, lint, layers and all tests. The last line is `N passed, N failed`.
- * `npm test -- PATTERN...` runs only the test files that match, through vitest's own arguments. `npm run test:long` runs the exhaustive ones
- * (`*.long.test.ts`), which no other command does.
+ * `npm test -- PATTERN...` runs only the test files that match, through vitest's own arguments. `npm run test:full` runs all cases where
+ * `npm test` runs a sample on slow devices, and more steps of training. `npm run test:long` runs the exhaustive ones (`*.long.test.ts`),
+ * which no other command does.
  */
 
 import { runChecks } from "./lib/checks.mjs";
@@ -14,6 +15,10 @@ const args = process.argv.slice(2);
 /** `npm run check` leaves the slow tests out and looks at the format as well. */
 const quick = args[0] === "--quick" && args.shift() !== undefined;
 
+if (args[0] === "--full") {
+  args.shift();
+  process.env.KINDLING_FULL = "1";
+}
 if (args[0] === "--long") {
   args.shift();
   process.env.KINDLING_LONG = "1";

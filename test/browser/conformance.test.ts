@@ -1,5 +1,5 @@
 /**
- * A fifth of the golden corpora in Chromium, some cases of every operation: what test/conformance/known.json promises holds there too, on
+ * A part of the golden corpora in Chromium, some cases of every operation: what test/conformance/known.json promises holds there too, on
  * the cpu with threads and without, and on webgpu.
  */
 
@@ -8,10 +8,12 @@ import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import type { Exceptions } from "../conformance/golden.ts";
 import type { Known } from "../conformance/known.ts";
+import { isFull } from "../tiers.ts";
 import { bundleConformance, offerCorpus, type ConformanceProgram } from "./conform.ts";
 import { root, useBrowser } from "./harness.ts";
 
-const SHARE = 5;
+/** On webgpu, where each new kernel takes its time to compile, one case in so many. */
+const SHARE = { cpu: 5, webgpu: isFull ? 5 : 10 };
 const browser = useBrowser();
 const known = JSON.parse(readFileSync(join(root, "test/conformance/known.json"), "utf8")) as Known;
 const exceptions = JSON.parse(readFileSync(join(root, "test/conformance/exceptions.webgpu.json"), "utf8")) as Exceptions;
@@ -23,7 +25,7 @@ beforeAll(async () => {
   for (const kind of ["ops", "training"] as const) paths[kind] = offerCorpus(join(root, `test/golden/${kind}.pack`), kind);
 });
 
-const places: [device: string, isolated: boolean, place: "run" | "runInWorker"][] = [
+const places: [device: keyof typeof SHARE, isolated: boolean, place: "run" | "runInWorker"][] = [
   ["cpu", true, "run"],
   ["cpu", false, "runInWorker"],
   ["webgpu", true, "run"],
@@ -36,7 +38,7 @@ it.each(places.flatMap((place) => (["ops", "training"] as const).map((kind) => [
     const reply = await page[place](program, "conform", {
       url: new URL(paths[kind], page.page.url()).href,
       device,
-      share: SHARE,
+      share: SHARE[device],
     });
     const { passed, failed, skipped } = reply.totals;
     console.log(`${kind} on ${device} in Chromium: ${passed} passed, ${failed} failed, ${skipped} skipped`);

@@ -6,10 +6,14 @@ import { join } from "node:path";
 import type { Page } from "playwright-core";
 import { createServer } from "vite";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { isFull } from "../tiers.ts";
 import { root, serve, useBrowser, type Site, type TestPage } from "./harness.ts";
 
 /** Devices that the page must offer here. */
 const DEVICES = ["cpu", "webgpu"] as const;
+/** How much is trained: webgpu takes long on a machine without a GPU. */
+const BRIEF = { epochs: 2, digits: 24, steps: 14, characters: 24 };
+const THOROUGH = { epochs: 4, digits: 64, steps: 24, characters: 60 };
 
 const browser = useBrowser();
 const built = join(root, "build/page_test");
@@ -87,16 +91,18 @@ const painted = (page: Page, chart: string): Promise<number> =>
   });
 
 describe.each(DEVICES)("on %s", (device) => {
+  const { epochs, digits, steps, characters } = device === "cpu" || isFull ? THOROUGH : BRIEF;
+
   it("trains on digits until the loss halves, then reads a digit that is drawn", async () => {
     const { page } = await open();
     const empty = await painted(page, "loss-chart");
-    await choose(page, "digits", device, { length: 4 });
+    await choose(page, "digits", device, { length: epochs, "batch-size": digits });
     await page.click("#train");
     // Not from the first loss that is seen: where training is quick, that is a later one.
     await lossBelow(page, 0.5, Math.log(10));
     await state(page, "idle");
     expect(await textOf(page, "status")).toBe("Trained");
-    expect(await textOf(page, "where")).toBe("epoch 4 of 4");
+    expect(await textOf(page, "where")).toBe(`epoch ${epochs} of ${epochs}`);
     expect(await page.locator("progress").evaluate((p: HTMLProgressElement) => p.value)).toBe(1);
     expect(parseFloat(await textOf(page, "tile-accuracy"))).toBeGreaterThan(70);
     expect(await textOf(page, "tile-speed")).toMatch(/^[\d.,]+/);
@@ -117,8 +123,8 @@ describe.each(DEVICES)("on %s", (device) => {
 
   it("trains the GPT a little and streams text from it, also while it learns", async () => {
     const { page } = await open();
-    await choose(page, "gpt", device, { length: 24, "batch-size": 4 });
-    await page.fill("#sample-length", "60");
+    await choose(page, "gpt", device, { length: steps, "batch-size": 4 });
+    await page.fill("#sample-length", String(characters));
     await page.click("#train");
     await firstLoss(page);
     await page.click("#write");
@@ -131,9 +137,12 @@ describe.each(DEVICES)("on %s", (device) => {
 
     await page.fill("#prompt", "declare var ");
     await page.click("#write");
-    await page.waitForFunction(() => /^60 characters/.test(document.getElementById("sample-status")!.textContent!));
+    await page.waitForFunction(
+      (done) => document.getElementById("sample-status")!.textContent!.startsWith(done),
+      `${characters} characters`,
+    );
     const text = (await page.locator("#text").textContent())!;
-    expect(text).toHaveLength("declare var ".length + 60);
+    expect(text).toHaveLength("declare var ".length + characters);
     expect(text.startsWith("declare var ")).toBe(true);
   });
 

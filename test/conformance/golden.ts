@@ -4,10 +4,12 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, it } from "vitest";
 import * as torch from "kindling";
+import { isFull } from "../tiers.ts";
 import { runCorpus, type RunOptions } from "./corpora.ts";
 import { openCorpus } from "./corpus_files.ts";
 import type { Known } from "./known.ts";
 import { Report } from "./report.ts";
+import { sampleOf } from "./sample.ts";
 import { Session, type Namespace } from "./session.ts";
 
 /** Units that a device cannot do in full, with the reason. */
@@ -19,6 +21,9 @@ export interface KnownOptions {
   /** Cases of operations that may be under way at once: where kernels are compiled, those of one case alone take too long. */
   readonly concurrency?: number;
 }
+
+/** Of the cases of a device that compiles its kernels, `npm test` runs the first of each unit and one in so many. */
+const SHARE = isFull ? 1 : 5;
 
 /** A test for each unit that known.json promises: every one of its cases passes on `device`, or is skipped for what the device lacks. */
 export async function testKnown(
@@ -38,6 +43,7 @@ export async function testKnown(
       expect([...known, ...Object.keys(exceptions)].filter((unit) => !units.has(unit))).toEqual([]);
     });
   }
+  const share = device === "cpu" ? 1 : SHARE;
   const units = known.filter((unit, i) => i % parts === part && exceptions[unit] === undefined);
   const reports = new Map<string, { readonly lines: string[]; readonly report: Report }>();
   const runUnits = async (names: ReadonlySet<string>): Promise<void> => {
@@ -46,7 +52,7 @@ export async function testKnown(
       reports.set(name, { lines, report: new Report((line) => lines.push(line)) });
     }
     const report: RunOptions["report"] = (outcome) => reports.get(outcome.unit)!.report.add(outcome);
-    await runCorpus(session, pack, { only: (unit) => names.has(unit), report, concurrency });
+    await runCorpus(session, pack, { only: (unit) => names.has(unit), pick: sampleOf(share), report, concurrency });
   };
   if (concurrency > 1) beforeAll(() => runUnits(new Set(units)), 600_000);
   it.each(units)("%s", async (name) => {

@@ -1,0 +1,2 @@
+/** What `npm test` runs a part of and `npm run test:full`, which CI runs, all of. */
+export const isFull = process.env.KINDLING_FULL === "1";
