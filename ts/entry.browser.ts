@@ -4,8 +4,8 @@ import { webGpuFactory } from "../gpu/webgpu/init.ts";
 import { browserWebGpu } from "../gpu/webgpu/platform.browser.ts";
 import { createCpuDevice } from "../wasm/device/index.ts";
 import { browserPlatform } from "../wasm/device/platform.browser.ts";
-import { announce } from "./worker.browser.ts";
 import { registerDevice } from "./ops/devices.ts";
+import { announce } from "./workers/platform.browser.ts";
 import { registerWebGpu } from "./webgpu.ts";
 
 const platform = browserPlatform();

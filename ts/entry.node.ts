@@ -6,9 +6,9 @@ import { webGpuFactory } from "../gpu/webgpu/init.ts";
 import { nodeWebGpu } from "../gpu/webgpu/platform.node.ts";
 import { createCpuDevice } from "../wasm/device/index.ts";
 import "./io/files.node.ts";
-import "./worker.node.ts";
 import { registerCuda } from "./cuda.ts";
 import { registerDevice } from "./ops/devices.ts";
+import "./workers/platform.node.ts";
 import { nodePlatform } from "../wasm/device/platform.node.ts";
 import { registerWebGpu } from "./webgpu.ts";
 

@@ -29,7 +29,7 @@ export * as utils from "./utils.ts";
 export { get_default_device, set_default_device } from "./ops/devices.ts";
 export { blocking } from "./engine/blocking.ts";
 export { keep, memory_report, record_memory_history, scope } from "./engine/memory.ts";
-export { run_in_worker, worker_main, type WorkerMain, type WorkerRun, type WorkerTask } from "./worker.ts";
+export { run_in_worker, worker_main, type WorkerMain, type WorkerRun, type WorkerTask } from "./workers/worker.ts";
 export {
   clear_autocast_cache,
   get_autocast_dtype,

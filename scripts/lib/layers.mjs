@@ -14,6 +14,7 @@ const order = [
   "func",
   "optim",
   "distributions",
+  "workers",
   "data",
   "io",
   "profiler",
@@ -23,8 +24,9 @@ const order = [
 const except = {
   optim: ["func"],
   distributions: ["nn", "func", "optim"],
+  workers: ["nn", "func", "optim", "distributions"],
   data: ["nn", "func", "optim", "distributions"],
-  io: ["nn", "func", "optim", "distributions", "data"],
+  io: ["nn", "func", "optim", "distributions", "workers", "data"],
 };
 
 /** Folders of ts/ that are published as `kindling/NAME`: they see what a user sees, ts/torch.ts, and may use packages. */

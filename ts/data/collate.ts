@@ -11,17 +11,19 @@ export type Collated<T> = T extends Tensor | number | bigint | boolean | FloatSc
   ? Tensor
   : T extends string
     ? string[]
-    : T extends readonly unknown[] | object
-      ? { -readonly [K in keyof T]: Collated<T[K]> }
-      : unknown;
+    : T extends ReadonlyMap<infer K, infer V>
+      ? Map<K, Collated<V>>
+      : T extends readonly unknown[] | object
+        ? { -readonly [K in keyof T]: Collated<T[K]> }
+        : unknown;
 
 const isTyped = (x: unknown): x is TypedArray => ArrayBuffer.isView(x) && !(x instanceof DataView);
 const isPlain = (x: unknown): x is Record<string, unknown> =>
-  typeof x === "object" && x !== null && Object.getPrototypeOf(x) === Object.prototype;
+  typeof x === "object" && x !== null && [Object.prototype, null].includes(Object.getPrototypeOf(x) as null);
 
 /**
  * Stacks tensors and typed arrays along a new first dimension, makes tensors of numbers (int64 when all are whole, else float64) and
- * booleans, lists of strings; of lists and objects it collates each part.
+ * booleans, lists of strings; of lists, objects and Maps it collates each part.
  */
 export function default_collate<T>(batch: readonly T[]): Collated<T> {
   return collate(batch) as Collated<T>;
@@ -45,19 +47,30 @@ function collate(batch: readonly unknown[]): unknown {
     }
     return first.map((_, i) => collate(lists.map((l) => l[i])));
   }
+  if (first instanceof Map) {
+    const maps = batch as readonly Map<unknown, unknown>[];
+    return new Map([...first.keys()].map((key) => [key, collate(maps.map((m) => part(m.has(key), key, m.get(key))))]));
+  }
   if (isPlain(first)) {
     const objects = batch as readonly Record<string, unknown>[];
-    return Object.fromEntries(Object.keys(first).map((key) => [key, collate(objects.map((o) => o[key]))]));
+    return Object.fromEntries(Object.keys(first).map((key) => [key, collate(objects.map((o) => part(key in o, key, o[key])))]));
   }
   throw new TypeError(
-    `default_collate: batch must contain tensors, typed arrays, numbers, strings, objects or lists; found ${first === null ? "null" : typeof first}`,
+    `default_collate: batch must contain tensors, typed arrays, numbers, strings, objects, Maps or lists; found ${first === null ? "null" : typeof first}`,
   );
+}
+
+/** What a sample has under a key of the first one's. */
+function part(has: boolean, key: unknown, value: unknown): unknown {
+  if (!has) throw new RuntimeError(`default_collate: a sample lacks "${String(key)}", which the first one of the batch has`);
+  return value;
 }
 
 /** A sample without a batch: typed arrays become tensors, all else stays. */
 export function default_convert(data: unknown): unknown {
   if (isTyped(data)) return ops.tensor(data);
   if (Array.isArray(data)) return data.map(default_convert);
+  if (data instanceof Map) return new Map([...data].map(([key, value]) => [key, default_convert(value)]));
   if (isPlain(data)) return Object.fromEntries(Object.entries(data).map(([key, value]) => [key, default_convert(value)]));
   return data;
 }

@@ -1,7 +1,8 @@
 /** The order in which samples are loaded. Under a seed it is PyTorch's. */
 
-import { int64 } from "../core/dtype.ts";
+import { float64, int64 } from "../core/dtype.ts";
 import { ValueError } from "../core/errors.ts";
+import type { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
 import { Generator } from "../ops/random.ts";
 
@@ -101,6 +102,42 @@ export class SubsetRandomSampler extends Sampler {
   *[Symbol.iterator](): Iterator<number> {
     const order = ops.randperm(this.length, { generator: this.generator, device: "cpu" }).tolist_sync() as number[];
     for (const i of order) yield this.indices[i]!;
+  }
+}
+
+/**
+ * Positions 0 to weights.length - 1, drawn with the probabilities that the weights stand in (they need not add up to 1), by
+ * `torch.multinomial`. ValueError unless num_samples is a positive whole number and the weights are one list.
+ */
+export class WeightedRandomSampler extends Sampler {
+  readonly weights: Tensor;
+  readonly generator: Generator | null;
+
+  constructor(
+    weights: Tensor | readonly number[],
+    readonly num_samples: number,
+    readonly replacement = true,
+    { generator = null }: { generator?: Generator | null } = {},
+  ) {
+    super();
+    if (!Number.isInteger(num_samples) || num_samples <= 0) {
+      throw new ValueError(`num_samples should be a positive integer value, but got num_samples=${num_samples}`);
+    }
+    if (typeof replacement !== "boolean") {
+      throw new ValueError(`replacement should be a boolean value, but got replacement=${String(replacement)}`);
+    }
+    this.weights = ops.tensor(weights as number[], { dtype: float64, device: "cpu" });
+    if (this.weights.ndim !== 1) {
+      throw new ValueError(`weights should be a 1d sequence but given weights have shape [${this.weights.shape.join(", ")}]`);
+    }
+    this.generator = generator;
+  }
+  get length(): number {
+    return this.num_samples;
+  }
+  *[Symbol.iterator](): Iterator<number> {
+    const { weights, num_samples, replacement, generator } = this;
+    yield* ops.multinomial(weights, num_samples, replacement, { generator }).tolist_sync() as number[];
   }
 }
 

@@ -1,7 +1,7 @@
 /** Workers of Node. */
 
 import { parentPort, Worker, type TransferListItem } from "node:worker_threads";
-import { RuntimeError } from "./core/errors.ts";
+import { RuntimeError } from "../core/errors.ts";
 import { setWorkerPlatform, type WorkerClass } from "./worker.ts";
 
 setWorkerPlatform({

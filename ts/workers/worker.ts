@@ -3,8 +3,8 @@
  * worker's file, started with `run_in_worker` from another thread. The same code in browsers and in Node.
  */
 
-import { RuntimeError } from "./core/errors.ts";
-import { pack, packError, unpack, unpackError, type PackedError } from "./worker_message.ts";
+import { RuntimeError } from "../core/errors.ts";
+import { pack, packError, unpack, unpackError, type PackedError } from "./message.ts";
 
 /** What a worker's main function is given first: its line to the thread that started it. */
 export interface WorkerTask<Progress = unknown, Message = unknown> {
@@ -51,6 +51,8 @@ export interface WorkerRun<Progress, Result, Message> extends AsyncIterable<Prog
 export interface WorkerHandle {
   postMessage(message: unknown, transfer?: never[]): void;
   terminate(): unknown;
+  ref?(): void;
+  unref?(): void;
 }
 
 /** The platform's class of workers, as browsers spell its arguments. */
@@ -76,11 +78,17 @@ export function setWorkerPlatform(value: WorkerPlatform): void {
   platform = value;
 }
 
-/** What goes over the line; `kindling` tells these messages from others. */
-type ToWorker =
-  { kindling: "start"; args: unknown; flag: Int32Array | null } | { kindling: "message"; value: unknown } | { kindling: "stop" };
+/** A worker's file may have a main function, and data for a loader. */
+type Role = "main" | "data";
+/** What each of them is declared with. */
+const DECLARED_BY: Readonly<Record<Role, string>> = { main: "worker_main", data: "utils.data.worker_dataset" };
+
+/** What goes over the line; `kindling` tells these messages from others, `role` which function of the worker's file they are for. */
+type ToWorker = { role: Role } & (
+  { kindling: "start"; args: unknown; flag: Int32Array | null } | { kindling: "message"; value: unknown } | { kindling: "stop" }
+);
 type FromWorker =
-  | { kindling: "ready" }
+  | { kindling: "ready"; role: Role }
   | { kindling: "report"; value: unknown }
   | { kindling: "result"; value: unknown }
   | { kindling: "error"; error: PackedError };
@@ -168,7 +176,7 @@ class Task implements WorkerTask {
   }
 }
 
-let declared = false;
+const declared = new Set<Role>();
 
 /**
  * Declares the function that this file, when it runs in a worker, is for; one per worker. Returns the function.
@@ -176,15 +184,23 @@ let declared = false;
  *     export const train = torch.worker_main(async (task: torch.WorkerTask<number>, steps: number) => { … });
  */
 export function worker_main<M extends AnyMain>(main: M): M {
+  return declareMain("main", main);
+}
+
+/** @internal */
+export function declareMain<M extends AnyMain>(role: Role, main: M): M {
   const { port } = platform;
   if (port === null) return main;
-  if (declared) throw new RuntimeError("worker_main: was called twice in one worker; a worker has one main function");
-  declared = true;
+  if (declared.has(role)) {
+    throw new RuntimeError(`${DECLARED_BY[role]}: was called twice in one worker; a worker has one such function`);
+  }
+  declared.add(role);
   const task = new Task();
   const run = main as unknown as (task: WorkerTask, ...args: unknown[]) => unknown;
   port.listen((message) => {
     if (!isOurs(message)) return;
     const got = message as ToWorker;
+    if (got.role !== role) return;
     if (got.kindling === "message") task.queue.push(unpack(got.value));
     else if (got.kindling === "stop") task.stop();
     else if (got.kindling === "start") {
@@ -198,7 +214,7 @@ export function worker_main<M extends AnyMain>(main: M): M {
       })();
     }
   });
-  port.postMessage({ kindling: "ready" } satisfies FromWorker);
+  port.postMessage({ kindling: "ready", role } satisfies FromWorker);
   return main;
 }
 
@@ -223,7 +239,15 @@ export function run_in_worker<M extends AnyMain>(
   ...args: ArgsOf<M>
 ): WorkerRun<ProgressOf<M>, ResultOf<M>, MessageOf<M>> {
   const worker = typeof start === "function" ? start(platform.Worker) : start;
-  return new Run(worker, args) as WorkerRun<ProgressOf<M>, ResultOf<M>, MessageOf<M>>;
+  return new Run(worker, args, "main") as unknown as WorkerRun<ProgressOf<M>, ResultOf<M>, MessageOf<M>>;
+}
+
+/** @internal A worker whose file declares data. */
+export function startData(
+  start: WorkerHandle | ((Worker: WorkerClass) => WorkerHandle),
+  args: readonly unknown[],
+): WorkerRun<unknown, unknown, unknown> & { keepAlive(keep: boolean): void } {
+  return new Run(typeof start === "function" ? start(platform.Worker) : start, args, "data");
 }
 
 class Run implements WorkerRun<unknown, unknown, unknown> {
@@ -238,7 +262,11 @@ class Run implements WorkerRun<unknown, unknown, unknown> {
   #sending: Promise<void> = Promise.resolve();
   #timers: ReturnType<typeof setTimeout>[] = [];
 
-  constructor(worker: WorkerHandle, args: readonly unknown[]) {
+  constructor(
+    worker: WorkerHandle,
+    args: readonly unknown[],
+    readonly role: Role,
+  ) {
     this.#worker = worker;
     this.#flag = platform.shares ? new Int32Array(new SharedArrayBuffer(4)) : null;
     this.result = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
@@ -247,10 +275,10 @@ class Run implements WorkerRun<unknown, unknown, unknown> {
       (message) => isOurs(message) && this.#receive(message as FromWorker),
       (error) => this.#end(error),
     );
-    this.#send((value) => ({ kindling: "start", args: value, flag: this.#flag }), args);
+    this.#send((value) => ({ kindling: "start", role, args: value, flag: this.#flag }), args);
     this.#timer(PATIENCE_MS, () => {
       if (this.#early === null) return;
-      console.warn("kindling: run_in_worker: the worker's file has not called torch.worker_main yet; does it?");
+      console.warn(`kindling: the worker's file has not called torch.${DECLARED_BY[role]} yet; does it?`);
     });
   }
 
@@ -260,13 +288,13 @@ class Run implements WorkerRun<unknown, unknown, unknown> {
   }
 
   post(message: unknown): void {
-    this.#send((value) => ({ kindling: "message", value }), message);
+    this.#send((value) => ({ kindling: "message", role: this.role, value }), message);
   }
 
   stop(grace_seconds = 10): void {
     if (this.#ended) return;
     if (this.#flag !== null) Atomics.store(this.#flag, 0, 1);
-    this.#send(() => ({ kindling: "stop" }), null);
+    this.#send(() => ({ kindling: "stop", role: this.role }), null);
     this.#timer(grace_seconds * 1000, () =>
       this.#end(new RuntimeError(`run_in_worker: the worker did not end within ${grace_seconds} s of stop() and was terminated`)),
     );
@@ -275,6 +303,12 @@ class Run implements WorkerRun<unknown, unknown, unknown> {
   terminate(): void {
     this.result.catch(() => {}); // nobody needs to be told of what they asked for
     this.#end(new RuntimeError("run_in_worker: the worker was terminated before it returned"));
+  }
+
+  /** Whether Node stays for the worker's sake. */
+  keepAlive(keep: boolean): void {
+    if (keep) this.#worker.ref?.();
+    else this.#worker.unref?.();
   }
 
   #send(wrap: (value: unknown) => ToWorker, value: unknown): void {
@@ -295,6 +329,7 @@ class Run implements WorkerRun<unknown, unknown, unknown> {
   #receive(message: FromWorker): void {
     if (this.#ended) return;
     if (message.kindling === "ready") {
+      if (message.role !== this.role) return;
       const early = this.#early ?? [];
       this.#early = null;
       try {

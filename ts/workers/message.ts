@@ -1,10 +1,10 @@
 /** Values between threads: tensors as their bytes, errors as the classes that they are here, everything else as structured clones. */
 
-import { dtypeByName } from "./core/dtype.ts";
-import * as errors from "./core/errors.ts";
-import { Tensor } from "./core/tensor.ts";
-import { tensor as makeTensor } from "./ops/creation.ts";
-import type { TypedArray } from "./ops/values.ts";
+import { dtypeByName } from "../core/dtype.ts";
+import * as errors from "../core/errors.ts";
+import { Tensor } from "../core/tensor.ts";
+import { tensor as makeTensor } from "../ops/creation.ts";
+import type { TypedArray } from "../ops/values.ts";
 
 /** Marks a tensor's stand-in. */
 const TENSOR = "kindling.tensor";

@@ -1,6 +1,6 @@
 /** Web Workers. */
 
-import { RuntimeError } from "./core/errors.ts";
+import { RuntimeError } from "../core/errors.ts";
 import { setWorkerPlatform, type WorkerClass, type WorkerPlatform } from "./worker.ts";
 
 /** A dedicated worker's global scope. */
