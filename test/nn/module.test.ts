@@ -169,7 +169,7 @@ describe("modes and conversion", () => {
     net(input().double()).sum().backward();
     expect(weight.grad!.dtype).toBe(torch.float64);
     expect(net.to("cpu", torch.float32).fc.weight.grad!.dtype).toBe(torch.float32);
-    expect(() => net.to(torch.int64)).toThrow("only accepts floating point dtypes");
+    expect(() => net.to(torch.int64)).toThrow("only accepts floating point or complex dtypes");
   });
 
   test("zero_grad, requires_grad_, apply", () => {
@@ -205,7 +205,7 @@ describe("load_state_dict", () => {
     const state = { weight: torch.ones([2, 2]), extra: torch.ones([1]) };
     const before = numbers(net.weight);
     expect(() => net.load_state_dict(state)).toThrow(
-      'Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: "bias".\n\tUnexpected key(s) in state_dict: "extra".',
+      'Error(s) in loading state_dict for Linear:\n\tMissing key(s) in state_dict: "bias". \n\tUnexpected key(s) in state_dict: "extra". ',
     );
     expect(numbers(net.weight)).toEqual(before);
     expect(net.load_state_dict(state, { strict: false })).toEqual({ missing_keys: ["bias"], unexpected_keys: ["extra"] });
@@ -217,11 +217,11 @@ describe("load_state_dict", () => {
     const bias = numbers(net.bias!);
     const state = { weight: torch.ones([3, 2]), bias: torch.ones([2]) };
     expect(() => net.load_state_dict(state, false)).toThrow(
-      "size mismatch for weight: copying a param with shape [3, 2] from checkpoint, the shape in current model is [2, 2].",
+      "size mismatch for weight: copying a param with shape torch.Size([3, 2]) from checkpoint, the shape in current model is torch.Size([2, 2]).",
     );
     expect(numbers(net.bias!)).toEqual(bias);
     expect(() => net.load_state_dict(3 as never)).toThrow(TypeError);
-    expect(() => net.load_state_dict({ weight: 1, bias: 2 } as never)).toThrow("expected torch.Tensor from checkpoint");
+    expect(() => net.load_state_dict({ weight: 1, bias: 2 } as never)).toThrow("expected torch.Tensor or Tensor-like object from checkpoint");
   });
 });
 
@@ -273,7 +273,7 @@ describe("hooks", () => {
     let calls = 0;
     fc.register_full_backward_hook((_m, gradInput, [go]) => {
       calls++;
-      expect(gradInput).toEqual([]);
+      expect(gradInput).toEqual([null]);
       expect(numbers(go!)).toEqual([1]);
     });
     fc(torch.ones([1, 2]))

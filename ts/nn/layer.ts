@@ -1,7 +1,5 @@
 /** Small layers in one line each: a signature whose arguments become fields, and what forward does with them. */
 
-import type { Device } from "../core/device.ts";
-import type { DType } from "../core/dtype.ts";
 import { Tensor } from "../core/tensor.ts";
 import { bindArguments, parseSignature, type Args, type Signature } from "../engine/signature.ts";
 import * as functional from "../ops/functional/index.ts";
@@ -12,11 +10,7 @@ import { repr } from "./repr.ts";
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tuples and tensors come back
 export const F = functional as unknown as Readonly<Record<string, (...args: unknown[]) => any>>;
 
-/** Where and in which dtype a layer's parameters are made. */
-export interface Factory {
-  device?: Device | string | null;
-  dtype?: DType | null;
-}
+export type { Factory } from "./parameter.ts";
 
 const signatures = new Map<string, Signature>();
 

@@ -24,6 +24,8 @@ type NormArgs = Args<
   Factory
 >;
 
+type LoadArgs = Parameters<Module["_load_from_state_dict"]>;
+
 /** What batch and instance norm share: running statistics and an affine map per channel. */
 abstract class ChannelNorm extends Module {
   num_features: number;
@@ -66,9 +68,13 @@ abstract class ChannelNorm extends Module {
     if (this.weight !== null) init.ones_(this.weight);
     if (this.bias !== null) init.zeros_(this.bias);
   }
-  /** Checkpoints older than the counter. */
-  override _mayLack(name: string): boolean {
-    return name === "num_batches_tracked";
+  static override readonly _version: number = 2;
+  /** The first version had no counter. */
+  override _load_from_state_dict(...given: LoadArgs): void {
+    const [state, prefix, { version }] = given;
+    const key = `${prefix}num_batches_tracked`;
+    if ((version ?? 1) < 2 && this.track_running_stats && !(key in state)) state[key] = this.num_batches_tracked!;
+    super._load_from_state_dict(...given);
   }
   protected checkRank(input: Tensor, ...ranks: number[]): void {
     if (ranks.includes(input.ndim)) return;

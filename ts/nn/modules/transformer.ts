@@ -7,7 +7,7 @@ import type { Tensor } from "../../core/tensor.ts";
 import type { Args } from "../../engine/signature.ts";
 import * as ops from "../../ops/index.ts";
 import { ModuleList } from "../containers.ts";
-import { copyModule } from "../copy.ts";
+import { deepcopy } from "../copy.ts";
 import * as init from "../init.ts";
 import { bind, F, type Factory } from "../layer.ts";
 import { Module } from "../module.ts";
@@ -187,7 +187,7 @@ export class TransformerDecoderLayer extends Module {
 
 /** `n` layers like `layer`, with its values. */
 function copies<T extends Module>(layer: T, n: number): T[] {
-  return Array.from({ length: n }, () => copyModule(layer));
+  return Array.from({ length: n }, () => deepcopy(layer));
 }
 
 interface EncoderNorm {

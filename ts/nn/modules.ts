@@ -1,0 +1,3 @@
+/** torch.nn.modules, as far as it holds what torch.nn does not. */
+
+export * as module from "./global_hooks.ts";
