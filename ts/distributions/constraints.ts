@@ -1,12 +1,24 @@
 /** `torch.distributions.constraints`: sets of values, which parameters and samples must be in. */
 
-import type { Scalar } from "../core/dtype.ts";
+import { bool, type DType, type Scalar } from "../core/dtype.ts";
+import { ValueError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
 
 type Bound = Tensor | number;
 
 const shown = (x: Bound): string => (x instanceof Tensor || !Number.isInteger(x) ? String(x) : x.toFixed(1));
+
+/** @internal The machine epsilon and the smallest normal number. */
+export function limits(dtype: DType): { eps: number; tiny: number } {
+  const { eps, tiny } = { float64: { eps: 2 ** -52, tiny: 2 ** -1022 }, float16: { eps: 2 ** -10, tiny: 2 ** -14 } }[
+    dtype.name as string
+  ] ?? {
+    eps: dtype.name === "bfloat16" ? 2 ** -7 : 2 ** -23,
+    tiny: 2 ** -126,
+  };
+  return { eps, tiny };
+}
 
 /** A set of values, whose elements have `event_dim` dimensions. */
 export abstract class Constraint {
@@ -169,6 +181,103 @@ class Independent extends Constraint {
   }
 }
 
+class CorrCholesky extends LowerCholesky {
+  override check(value: Tensor): Tensor {
+    const tolerance = limits(value.dtype).eps * value.shape.at(-1)! * 10;
+    const length = value.detach().square().sum(-1).sqrt();
+    return super.check(value).logical_and(length.sub(1).abs().le(tolerance).all(-1));
+  }
+}
+class Square extends Constraint {
+  override readonly event_dim = 2;
+  check(value: Tensor): Tensor {
+    const [rows, columns] = value.shape.slice(-2);
+    return ops.full(value.shape.slice(0, -2), rows === columns, { dtype: bool, device: value.device });
+  }
+  /** Whether there is anything to look at. */
+  protected static fits(value: Tensor): boolean {
+    return value.shape.at(-1) === value.shape.at(-2);
+  }
+}
+class Symmetric extends Square {
+  override check(value: Tensor): Tensor {
+    if (!Square.fits(value)) return super.check(value);
+    return ops.isclose(value, value.mT, { atol: 1e-6 }).flatten(-2).all(-1);
+  }
+}
+class PositiveSemidefinite extends Symmetric {
+  override check(value: Tensor): Tensor {
+    const symmetric = super.check(value);
+    return Square.fits(value) ? symmetric.logical_and(ops.linalg.eigvalsh(value).ge(0).all(-1)) : symmetric;
+  }
+}
+class PositiveDefinite extends Symmetric {
+  override check(value: Tensor): Tensor {
+    const symmetric = super.check(value);
+    return Square.fits(value) ? symmetric.logical_and(ops.linalg.cholesky_ex(value).info.eq(0)) : symmetric;
+  }
+}
+
+/** Constraints of parts that lie along a dimension. */
+abstract class OfParts extends Constraint {
+  override readonly is_discrete: boolean;
+  override readonly event_dim: number;
+  constructor(
+    readonly cseq: readonly Constraint[],
+    readonly dim: number,
+  ) {
+    super();
+    if (!cseq.every((c) => c instanceof Constraint)) throw new TypeError("expected a list of Constraints");
+    this.is_discrete = cseq.some((c) => c.is_discrete);
+    this.event_dim = Math.max(...cseq.map((c) => c.event_dim));
+  }
+}
+class Cat extends OfParts {
+  readonly lengths: readonly number[];
+  constructor(cseq: readonly Constraint[], dim = 0, lengths: readonly number[] | null = null) {
+    super(cseq, dim);
+    this.lengths = lengths ?? cseq.map(() => 1);
+    if (this.lengths.length !== cseq.length) {
+      throw new ValueError(`cat: expected a length for each of the ${cseq.length} constraints, got ${this.lengths.length}`);
+    }
+  }
+  check(value: Tensor): Tensor {
+    const parts = ops.split(value, [...this.lengths], this.dim);
+    return ops.cat(
+      parts.map((part, i) => this.cseq[i]!.check(part)),
+      this.dim,
+    );
+  }
+}
+class Stack extends OfParts {
+  constructor(cseq: readonly Constraint[], dim = 0) {
+    super(cseq, dim);
+    if (dim + this.event_dim < 0) (this as { event_dim: number }).event_dim++;
+  }
+  check(value: Tensor): Tensor {
+    const checks = this.cseq.map((c, i) => c.check(ops.select(value, this.dim, i)));
+    return ops.stack(checks, this.dim);
+  }
+}
+class Dependent extends Constraint {
+  check(): Tensor {
+    throw new ValueError("Cannot determine validity of dependent constraint");
+  }
+}
+
+/** Classes of constraints by the functions that make them. */
+const classes = new WeakMap<object, unknown>();
+function maker<A extends unknown[]>(Kind: new (...args: A) => Constraint): (...args: A) => Constraint {
+  const make = (...args: A): Constraint => new Kind(...args);
+  classes.set(make, Kind);
+  return make;
+}
+/** @internal The class that a constraint, or a function that makes constraints, stands for. */
+export function classOf(constraint: unknown): unknown {
+  if (constraint instanceof Constraint) return constraint.constructor;
+  return typeof constraint === "function" ? (classes.get(constraint) ?? constraint) : constraint;
+}
+
 export const real: Constraint = new Real();
 export const boolean: Constraint = new Boolean();
 export const positive: Constraint = new GreaterThan(0);
@@ -180,15 +289,28 @@ export const simplex: Constraint = new Simplex();
 export const one_hot: Constraint = new OneHot();
 export const lower_triangular: Constraint = new LowerTriangular();
 export const lower_cholesky: Constraint = new LowerCholesky();
-export const greater_than = (lower_bound: Bound): Constraint => new GreaterThan(lower_bound);
-export const greater_than_eq = (lower_bound: Bound): Constraint => new GreaterThanEq(lower_bound);
-export const less_than = (upper_bound: Bound): Constraint => new LessThan(upper_bound);
-export const interval = (lower_bound: Bound, upper_bound: Bound): Constraint => new Interval(lower_bound, upper_bound);
-export const half_open_interval = (lower_bound: Bound, upper_bound: Bound): Constraint =>
-  new HalfOpenInterval(lower_bound, upper_bound);
-export const integer_interval = (lower_bound: Bound, upper_bound: Bound): Constraint =>
-  new IntegerInterval(lower_bound, upper_bound);
-export const multinomial = (upper_bound: Bound): Constraint => new Multinomial(upper_bound);
-export const independent = (base_constraint: Constraint, reinterpreted_batch_ndims: number): Constraint =>
-  new Independent(base_constraint, reinterpreted_batch_ndims);
+/** Lower triangular factors of correlation matrices: rows of length 1. */
+export const corr_cholesky: Constraint = new CorrCholesky();
+export const square: Constraint = new Square();
+export const symmetric: Constraint = new Symmetric();
+/** Symmetric matrices none of whose eigenvalues is negative. */
+export const positive_semidefinite: Constraint = new PositiveSemidefinite();
+/** Symmetric matrices all of whose eigenvalues are positive. */
+export const positive_definite: Constraint = new PositiveDefinite();
+/** Depends on other values; cannot be checked. */
+export const dependent: Constraint = new Dependent();
+export const is_dependent = (constraint: Constraint): boolean => constraint instanceof Dependent;
+
+export const greater_than: (lower_bound: Bound) => Constraint = maker(GreaterThan);
+export const greater_than_eq: (lower_bound: Bound) => Constraint = maker(GreaterThanEq);
+export const less_than: (upper_bound: Bound) => Constraint = maker(LessThan);
+export const interval: (lower_bound: Bound, upper_bound: Bound) => Constraint = maker(Interval);
+export const half_open_interval: (lower_bound: Bound, upper_bound: Bound) => Constraint = maker(HalfOpenInterval);
+export const integer_interval: (lower_bound: Bound, upper_bound: Bound) => Constraint = maker(IntegerInterval);
+export const multinomial: (upper_bound: Bound) => Constraint = maker(Multinomial);
+export const independent: (base_constraint: Constraint, reinterpreted_batch_ndims: number) => Constraint = maker(Independent);
+/** A constraint for each part of `lengths[i]` along `dim`, as `torch.cat` joins them. */
+export const cat: (cseq: readonly Constraint[], dim?: number, lengths?: readonly number[] | null) => Constraint = maker(Cat);
+/** A constraint for each slice along `dim`, as `torch.stack` joins them. */
+export const stack: (cseq: readonly Constraint[], dim?: number) => Constraint = maker(Stack);
 export const real_vector: Constraint = independent(real, 1);

@@ -7,12 +7,11 @@ import type { Tensor } from "../core/tensor.ts";
 import { readable } from "../engine/blocking.ts";
 import * as ops from "../ops/index.ts";
 import * as constraints from "./constraints.ts";
-import type { Constraint } from "./constraints.ts";
+import { limits, type Constraint } from "./constraints.ts";
 import {
   bind,
   broadcast_all,
   Distribution,
-  limits,
   newLike,
   standardNormal,
   type Given,

@@ -10,13 +10,12 @@ import * as ops from "../ops/index.ts";
 import * as functional from "../ops/functional/index.ts";
 import { xlogy } from "../ops/special.ts";
 import * as constraints from "./constraints.ts";
-import type { Constraint } from "./constraints.ts";
+import { limits, type Constraint } from "./constraints.ts";
 import {
   bind,
   broadcast_all,
   clampProbs,
   Distribution,
-  limits,
   logitsToProbs,
   newLike,
   probsToLogits,
@@ -28,8 +27,8 @@ import { standard_gamma } from "./pathwise.ts";
 
 type ProbsOrLogits = Given<[{ probs?: Value | null }, { logits?: Value | null }]>;
 
-/** What has probabilities, or their logits in their place: the other is computed when it is asked for. */
-abstract class FromProbabilities extends Distribution {
+/** @internal What has probabilities, or their logits in their place: the other is computed when it is asked for. */
+export abstract class FromProbabilities extends Distribution {
   #probs: Tensor | null = null;
   #logits: Tensor | null = null;
   /** Whether the probabilities of two outcomes. */
@@ -57,7 +56,8 @@ abstract class FromProbabilities extends Distribution {
   protected abstract draw(shape: Shape): Tensor;
 }
 
-function exactlyOne(probs: unknown, logits: unknown): void {
+/** @internal */
+export function exactlyOne(probs: unknown, logits: unknown): void {
   if ((probs === null) === (logits === null)) {
     throw new ValueError("Either `probs` or `logits` must be specified, but not both.");
   }

@@ -1,6 +1,6 @@
 /** The base of all distributions, and what they share: broadcasting of parameters, probabilities and logits. */
 
-import { float64, get_default_dtype, promote_types, type DType } from "../core/dtype.ts";
+import { float64, get_default_dtype, promote_types } from "../core/dtype.ts";
 import { NotImplementedError, ValueError } from "../core/errors.ts";
 import { is_grad_enabled, no_grad } from "../core/grad_mode.ts";
 import { sameShape, type Shape } from "../core/shape.ts";
@@ -8,7 +8,7 @@ import { Tensor } from "../core/tensor.ts";
 import { readable } from "../engine/blocking.ts";
 import { bindArguments, parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
-import type { Constraint } from "./constraints.ts";
+import { limits, type Constraint } from "./constraints.ts";
 
 /** A parameter: a tensor, or a number for all. */
 export type Value = Tensor | number;
@@ -30,17 +30,6 @@ export function broadcast_all(...values: readonly Value[]): Tensor[] {
     throw new ValueError(`Input arguments must all be numbers or tensors, but got ${x === null ? "null" : typeof x}.`);
   }
   return ops.broadcast_tensors(...values.map((x) => (x instanceof Tensor ? x : ops.tensor(x, options))));
-}
-
-/** @internal The machine epsilon and the smallest normal number. */
-export function limits(dtype: DType): { eps: number; tiny: number } {
-  const { eps, tiny } = { float64: { eps: 2 ** -52, tiny: 2 ** -1022 }, float16: { eps: 2 ** -10, tiny: 2 ** -14 } }[
-    dtype.name as string
-  ] ?? {
-    eps: dtype.name === "bfloat16" ? 2 ** -7 : 2 ** -23,
-    tiny: 2 ** -126,
-  };
-  return { eps, tiny };
 }
 
 /** @internal */
@@ -96,6 +85,10 @@ export abstract class Distribution {
   /** @internal The parameters that were given, and what they must satisfy. */
   _parameters: Readonly<Record<string, Constraint>> = {};
 
+  /** What each parameter must satisfy. */
+  get arg_constraints(): Readonly<Record<string, Constraint>> {
+    return this._parameters;
+  }
   get batch_shape(): Shape {
     return this.#batch;
   }

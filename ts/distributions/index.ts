@@ -1,13 +1,9 @@
 /** `torch.distributions`. */
 
-import * as basic from "./constraints.ts";
-import { register_kl } from "./kl.ts";
-import { klMultivariateNormal, MultivariateNormal, positive_definite } from "./multivariate.ts";
-
-register_kl(MultivariateNormal, MultivariateNormal)(klMultivariateNormal);
-
-export const constraints = { ...basic, positive_definite };
+export { VonMises } from "./circular.ts";
 export { Independent, LogNormal, MixtureSameFamily, TransformedDistribution } from "./compound.ts";
+export { biject_to, type ConstraintRegistry, transform_to } from "./constraint_registry.ts";
+export * as constraints from "./constraints.ts";
 export { Cauchy, Gumbel, HalfCauchy, HalfNormal, Laplace, Normal, StudentT, Uniform } from "./continuous.ts";
 export {
   Bernoulli,
@@ -22,6 +18,9 @@ export {
 } from "./discrete.ts";
 export { Distribution } from "./distribution.ts";
 export { kl_divergence, register_kl } from "./kl.ts";
+import "./kl_more.ts";
+export { LowRankMultivariateNormal } from "./low_rank.ts";
+export { LKJCholesky, Wishart } from "./matrices.ts";
 export { MultivariateNormal } from "./multivariate.ts";
 export {
   Beta,
@@ -35,4 +34,12 @@ export {
   Pareto,
   Weibull,
 } from "./positive.ts";
-export * as transforms from "./transforms.ts";
+export {
+  ContinuousBernoulli,
+  ExpRelaxedCategorical,
+  LogisticNormal,
+  LogitRelaxedBernoulli,
+  RelaxedBernoulli,
+  RelaxedOneHotCategorical,
+} from "./relaxed.ts";
+export * as transforms from "./all_transforms.ts";

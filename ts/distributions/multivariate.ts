@@ -5,32 +5,24 @@ import { broadcastShapes, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
 import * as constraints from "./constraints.ts";
-import { Constraint } from "./constraints.ts";
+import type { Constraint } from "./constraints.ts";
 import { bind, Distribution, standardNormal, type Given, type Validate } from "./distribution.ts";
 
-class PositiveDefinite extends Constraint {
-  override readonly event_dim = 2;
-  check(value: Tensor): Tensor {
-    const symmetric = ops.isclose(value, value.mT, { atol: 1e-6 }).flatten(-2).all(-1);
-    return symmetric.logical_and(ops.linalg.cholesky_ex(value).info.eq(0));
-  }
-}
-/** Symmetric matrices all of whose eigenvalues are positive. */
-export const positive_definite: Constraint = new PositiveDefinite();
+/** @internal */
+export const transposed = (m: Tensor): Tensor => m.transpose(-2, -1);
+/** @internal */
+export const logDiagonal = (m: Tensor): Tensor => ops.diagonal(m, 0, -2, -1).log().sum(-1);
 
-const transposed = (m: Tensor): Tensor => m.transpose(-2, -1);
-const logDiagonal = (m: Tensor): Tensor => ops.diagonal(m, 0, -2, -1).log().sum(-1);
-
-/** The lower triangle L with P⁻¹ = L Lᵀ: turned round, P's own factor is the inverse of L, transposed. */
-function precisionToTril(P: Tensor): Tensor {
+/** @internal The lower triangle L with P⁻¹ = L Lᵀ: turned round, P's own factor is the inverse of L, transposed. */
+export function precisionToTril(P: Tensor): Tensor {
   const turned = ops.linalg.cholesky(P.flip([-2, -1]));
   const inverse = transposed(turned.flip([-2, -1]));
   const eye = ops.eye(P.shape.at(-1)!, { dtype: P.dtype, device: P.device });
   return ops.linalg.solve_triangular(inverse, eye, { upper: false });
 }
 
-/** xᵀ (L Lᵀ)⁻¹ x. */
-function mahalanobis(L: Tensor, x: Tensor): Tensor {
+/** @internal xᵀ (L Lᵀ)⁻¹ x. */
+export function mahalanobis(L: Tensor, x: Tensor): Tensor {
   const batch = broadcastShapes("MultivariateNormal", L.shape.slice(0, -2), x.shape.slice(0, -1));
   const n = x.shape.at(-1)!;
   const rows = x.expand([...batch, n]).unsqueeze(-1);
@@ -80,7 +72,7 @@ export class MultivariateNormal extends Distribution {
     this.loc = loc.expand([...batch, n]);
     this.#given = one;
     this.#matrix = matrix.expand([...batch, ...matrix.shape.slice(-2)]);
-    const constraint = one === "scale_tril" ? constraints.lower_cholesky : positive_definite;
+    const constraint = one === "scale_tril" ? constraints.lower_cholesky : constraints.positive_definite;
     this.setUp(batch, [n], validate, { loc: constraints.real_vector, [one]: constraint });
     this._tril =
       one === "scale_tril" ? matrix : one === "covariance_matrix" ? ops.linalg.cholesky(matrix) : precisionToTril(matrix);

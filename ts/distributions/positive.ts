@@ -7,19 +7,9 @@ import * as ops from "../ops/index.ts";
 import * as functional from "../ops/functional/index.ts";
 import { xlogy } from "../ops/special.ts";
 import * as constraints from "./constraints.ts";
-import type { Constraint } from "./constraints.ts";
+import { limits, type Constraint } from "./constraints.ts";
 import { EULER } from "./continuous.ts";
-import {
-  bind,
-  broadcast_all,
-  Distribution,
-  limits,
-  newLike,
-  precisely,
-  type Given,
-  type Validate,
-  type Value,
-} from "./distribution.ts";
+import { bind, broadcast_all, Distribution, newLike, precisely, type Given, type Validate, type Value } from "./distribution.ts";
 import { dirichlet, standard_gamma } from "./pathwise.ts";
 
 export class Exponential extends Distribution {
@@ -145,7 +135,8 @@ export class InverseGamma extends Distribution {
     const { positive } = constraints;
     this.setUp(this.rate.shape, [], validate, { concentration: positive, rate: positive });
   }
-  private get inverse(): Gamma {
+  /** The distribution of the reciprocals. */
+  get base_dist(): Gamma {
     return new Gamma({ concentration: this.concentration, rate: this.rate, validate_args: false });
   }
   override get support(): Constraint {
@@ -169,11 +160,11 @@ export class InverseGamma extends Distribution {
       .masked_fill(finite.logical_not(), Infinity);
   }
   override rsample(sample_shape: Shape = []): Tensor {
-    return this.inverse.rsample(sample_shape).reciprocal();
+    return this.base_dist.rsample(sample_shape).reciprocal();
   }
   override log_prob(value: Tensor): Tensor {
     this.checkSample(value);
-    return this.inverse.log_prob(value.reciprocal()).sub(value.log().mul(2));
+    return this.base_dist.log_prob(value.reciprocal()).sub(value.log().mul(2));
   }
   override cdf(value: Tensor): Tensor {
     this.checkSample(value);

@@ -1,13 +1,13 @@
 /** `torch.distributions.transforms`: invertible functions with the logarithm of their derivative. */
 
-import { ValueError } from "../core/errors.ts";
-import type { Shape } from "../core/shape.ts";
+import { NotImplementedError, ValueError } from "../core/errors.ts";
+import { broadcastShapes, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
 import * as functional from "../ops/functional/index.ts";
 import * as constraints from "./constraints.ts";
-import type { Constraint } from "./constraints.ts";
-import { limits, sumRightmost, type Value } from "./distribution.ts";
+import { limits, type Constraint } from "./constraints.ts";
+import { sumRightmost, type Value } from "./distribution.ts";
 
 export abstract class Transform {
   abstract readonly domain: Constraint;
@@ -31,9 +31,21 @@ export abstract class Transform {
   inverse_shape(shape: Shape): Shape {
     return shape;
   }
+  /** PyTorch's wish that the last value be remembered: nothing is, so it is the same transform. */
+  with_cache(_cache_size = 1): this {
+    return this;
+  }
+  /** How many dimensions of its argument the function takes together. */
+  get event_dim(): number {
+    return this.domain.event_dim;
+  }
   /** @internal Whether it is the same function. */
   equals(other: Transform): boolean {
     return this.constructor === other.constructor;
+  }
+  /** @internal */
+  protected missing(what: string): NotImplementedError {
+    return new NotImplementedError(`${this.constructor.name}.${what} is not defined for this transform`);
   }
   toString(): string {
     return `${this.constructor.name}()`;
@@ -77,6 +89,9 @@ class InverseTransform extends Transform {
   }
 }
 
+const withEvent = (c: Constraint, events: number): Constraint =>
+  events > c.event_dim ? constraints.independent(c, events - c.event_dim) : c;
+
 /** One after another, the first first. */
 export class ComposeTransform extends Transform {
   readonly domain: Constraint;
@@ -84,8 +99,18 @@ export class ComposeTransform extends Transform {
   override readonly bijective: boolean;
   constructor(readonly parts: readonly Transform[]) {
     super();
-    this.domain = parts[0]?.domain ?? constraints.real;
-    this.codomain = parts.at(-1)?.codomain ?? constraints.real;
+    const [first, last] = [parts[0]?.domain ?? constraints.real, parts.at(-1)?.codomain ?? constraints.real];
+    // Dimensions that some part takes together belong to the values at both ends.
+    const needed = parts.reduceRight(
+      (n, { domain, codomain }) => Math.max(n + domain.event_dim - codomain.event_dim, domain.event_dim),
+      last.event_dim,
+    );
+    const given = parts.reduce(
+      (n, { domain, codomain }) => Math.max(n + codomain.event_dim - domain.event_dim, codomain.event_dim),
+      first.event_dim,
+    );
+    this.domain = withEvent(first, needed);
+    this.codomain = withEvent(last, given);
     this.bijective = parts.every((t) => t.bijective);
   }
   override get sign(): Tensor | number {
@@ -105,10 +130,14 @@ export class ComposeTransform extends Transform {
     const values = [x];
     for (const t of this.parts.slice(0, -1)) values.push(t.call(values.at(-1)!));
     values.push(y);
-    // The event of the whole is the widest of its parts'.
-    const widest = Math.max(...this.parts.map((t) => t.domain.event_dim), this.codomain.event_dim);
+    let events = this.domain.event_dim;
     return this.parts
-      .map((t, i) => sumRightmost(t.log_abs_det_jacobian(values[i]!, values[i + 1]!), widest - t.domain.event_dim))
+      .map((t, i) => {
+        const each = t.log_abs_det_jacobian(values[i]!, values[i + 1]!);
+        const term = sumRightmost(each, events - t.domain.event_dim);
+        events += t.codomain.event_dim - t.domain.event_dim;
+        return term;
+      })
       .reduce((sum, term) => sum.add(term));
   }
   override forward_shape(shape: Shape): Shape {
@@ -122,9 +151,11 @@ export class ComposeTransform extends Transform {
     return this.parts.every((t, i) => t.equals(other.parts[i]!));
   }
   override toString(): string {
-    return `ComposeTransform([${this.parts.map(String).join(", ")}])`;
+    return `ComposeTransform(\n    ${this.parts.map(String).join(",\n    ")}\n)`;
   }
 }
+
+export const identity_transform: Transform = new ComposeTransform([]);
 
 abstract class Elementwise extends Transform {
   readonly domain: Constraint = constraints.real;
@@ -237,7 +268,7 @@ export class AffineTransform extends Transform {
   constructor(
     readonly loc: Value,
     readonly scale: Value,
-    readonly event_dim = 0,
+    event_dim = 0,
   ) {
     super();
     this.domain = this.codomain = event_dim === 0 ? constraints.real : constraints.independent(constraints.real, event_dim);
@@ -255,6 +286,13 @@ export class AffineTransform extends Transform {
     const { scale } = this;
     const log = scale instanceof Tensor ? scale.abs().log().expand_as(x) : ops.full_like(x, Math.log(Math.abs(scale)));
     return sumRightmost(log, this.event_dim);
+  }
+  override forward_shape(shape: Shape): Shape {
+    const own = [this.loc, this.scale].map((v) => (v instanceof Tensor ? v.shape : []));
+    return own.reduce((s, more) => broadcastShapes("AffineTransform", s, more), shape);
+  }
+  override inverse_shape(shape: Shape): Shape {
+    return this.forward_shape(shape);
   }
   override equals(other: Transform): boolean {
     return other instanceof AffineTransform && same(this.loc, other.loc) && same(this.scale, other.scale);

@@ -1,0 +1,4 @@
+/** `torch.distributions.transforms`. */
+
+export * from "./matrix_transforms.ts";
+export * from "./transforms.ts";
