@@ -66,7 +66,17 @@ test("ParameterList and ParameterDict", () => {
   expect(net.list[1]).toBeInstanceOf(nn.Parameter);
   expect(net.list.length).toBe(2);
   expect(net.dict.get("w").requires_grad).toBe(true);
-  expect(() => net.list.append(3 as never)).toThrow("expected Parameter or Tensor");
+  const mixed = new nn.ParameterList<unknown>([torch.ones([1]), "x"]);
+  expect([mixed.length, mixed[1], mixed.parameters().length]).toEqual([2, "x", 1]);
+  expect(() => net.list.extend(3 as never)).toThrow("with an iterable");
+  const { dict } = net;
+  expect(dict.setdefault("v", torch.zeros([1]))).toBe(dict.get("v"));
+  expect([dict.get("no", null), dict.copy().keys(), dict.popitem()[0], dict.length]).toEqual([null, ["w", "v"], "v", 1]);
+  expect(() => dict.get("no")).toThrow('no parameter "no"');
+  expect(() => dict.set("train", torch.ones([1]))).toThrow("cannot be a key");
+  expect(dict.fromkeys(["a", "b"], torch.ones([1])).keys()).toEqual(["a", "b"]);
+  dict.clear();
+  expect(dict.state_dict()).toEqual({});
 });
 
 test("a parameter shares its data's memory and is a leaf", () => {

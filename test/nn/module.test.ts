@@ -221,7 +221,9 @@ describe("load_state_dict", () => {
     );
     expect(numbers(net.bias!)).toEqual(bias);
     expect(() => net.load_state_dict(3 as never)).toThrow(TypeError);
-    expect(() => net.load_state_dict({ weight: 1, bias: 2 } as never)).toThrow("expected torch.Tensor or Tensor-like object from checkpoint");
+    expect(() => net.load_state_dict({ weight: 1, bias: 2 } as never)).toThrow(
+      "expected torch.Tensor or Tensor-like object from checkpoint",
+    );
   });
 });
 

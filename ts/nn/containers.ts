@@ -5,6 +5,7 @@ import { Tensor } from "../core/tensor.ts";
 import { describe, isOptions } from "../engine/signature.ts";
 import { Module } from "./module.ts";
 import { Parameter } from "./parameter.ts";
+import { indent, pythonType, typeName } from "./repr.ts";
 
 type Named<T> = Readonly<Record<string, T>> | ReadonlyMap<string, T> | Iterable<readonly [string, T]>;
 
@@ -81,6 +82,10 @@ export class Sequential extends Modules<Module> {
   slice(start?: number, end?: number): Sequential {
     return new (this.constructor as typeof Sequential)(...[...this].slice(start, end));
   }
+  /** These and then those. */
+  concat(other: Iterable<Module>): Sequential {
+    return new Sequential(...this, ...other);
+  }
 }
 
 /** A list of modules; calling them is up to its owner. */
@@ -91,6 +96,24 @@ export class ModuleList<T extends Module = Module> extends Modules<T> {
   }
   slice(start?: number, end?: number): ModuleList<T> {
     return new (this.constructor as typeof ModuleList<T>)([...this].slice(start, end));
+  }
+  /** A list of these and then those. */
+  concat(other: Iterable<T>): ModuleList<T> {
+    return new ModuleList<T>([...this, ...other]);
+  }
+  /** Like others, but equal modules in a row are shown once. */
+  override toString(): string {
+    const blocks: { first: number; last: number; text: string }[] = [];
+    [...this].forEach((m, i) => {
+      const text = m.toString();
+      const before = blocks.at(-1);
+      if (before?.text === text) before.last = i;
+      else blocks.push({ first: i, last: i, text });
+    });
+    const lines = blocks.map(({ first, last, text }) =>
+      indent(first === last ? `(${first}): ${text}` : `(${first}-${last}): ${last - first + 1} x ${text}`),
+    );
+    return lines.length === 0 ? `${this._get_name()}()` : `${this._get_name()}(\n  ${lines.join("\n  ")}\n)`;
   }
 }
 
@@ -141,95 +164,138 @@ export class ModuleDict<T extends Module = Module> extends Module {
   }
 }
 
-function asParameter(what: string, value: unknown): Parameter {
-  if (value instanceof Parameter) return value;
-  if (value instanceof Tensor) return new Parameter(value);
-  throw new TypeError(`${what}: expected Parameter or Tensor, got ${describe(value)}`);
+/** What lists and dictionaries of parameters hold of a value: tensors become parameters, anything else stays what it is. */
+function held(value: unknown): unknown {
+  return value instanceof Tensor && !(value instanceof Parameter) ? new Parameter(value) : value;
 }
 
-/** Parameters by number. Plain tensors become parameters. */
-export class ParameterList extends Module {
-  [index: number]: Parameter;
+function describeHeld(key: string | number, value: unknown, type: (t: Tensor) => string): string {
+  if (!(value instanceof Tensor)) return `  (${key}): Object of type: ${pythonType(value)}`;
+  const place = value.device.type === "cpu" ? "" : ` (${value.device})`;
+  return `  (${key}): Parameter containing: [${type(value)} of size ${value.shape.join("x")}${place}]`;
+}
 
-  constructor(values: Iterable<Tensor> = []) {
+/** Parameters by number. Tensors become parameters; other values are kept, but are no state. */
+export class ParameterList<T = Parameter> extends Module {
+  [index: number]: T;
+
+  constructor(values: Iterable<Tensor | T> = []) {
     super();
     this.extend(values);
   }
   override get length(): number {
     return [...this].length;
   }
-  at(index: number): Parameter {
+  at(index: number): T {
     const all = [...this];
     return all[place("ParameterList", index, all.length)]!;
   }
-  append(value: Tensor): this {
-    this.register_parameter(String(this.length), asParameter("ParameterList", value));
+  append(value: Tensor | T): this {
+    (this as unknown as Fields)[this.length] = held(value);
     return this;
   }
-  extend(values: Iterable<Tensor>): this {
+  extend(values: Iterable<Tensor | T>): this {
+    if (typeof (values as { [Symbol.iterator]?: unknown } | null)?.[Symbol.iterator] !== "function") {
+      throw new TypeError(`ParameterList.extend should be called with an iterable, but got ${describe(values)}`);
+    }
     for (const v of [...values]) this.append(v);
     return this;
   }
-  *[Symbol.iterator](): Generator<Parameter> {
-    for (const [, p] of this._own(Parameter)) yield p;
+  slice(start?: number, end?: number): ParameterList<T> {
+    return new ParameterList<T>([...this].slice(start, end));
+  }
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = 0; Object.hasOwn(this, i); i++) yield this[i] as T;
   }
   override extra_repr(): string {
-    return [...this].map((p, i) => `(${i}): ${describeParameter(p)}`).join("\n");
+    return [...this].map((p, i) => describeHeld(i, p, (t) => String(t.dtype))).join("\n");
   }
 }
 
-/** Parameters by name. */
-export class ParameterDict extends Module {
-  constructor(parameters: Named<Tensor> = {}) {
+/** Parameters by name, in the order in which they came. Tensors become parameters; other values are kept, but are no state. */
+export class ParameterDict<T = Parameter> extends Module {
+  /** @internal */
+  readonly _keys = new Set<string>();
+
+  constructor(parameters: Named<Tensor | T> = {}) {
     super();
     this.update(parameters);
   }
   override get length(): number {
-    return this.keys().length;
+    return this._keys.size;
   }
-  get(key: string): Parameter {
-    const value = (this as unknown as Fields)[key];
-    if (!(value instanceof Parameter)) {
-      throw new IndexError(`ParameterDict: no parameter "${key}"; it has ${this.keys().join(", ")}`);
+  /** The value under a name; where there is none, the default, or an error without one. */
+  get(key: string): T;
+  get<D>(key: string, fallback: D): T | D;
+  get(key: string, ...fallback: unknown[]): unknown {
+    if (this.has(key)) return (this as unknown as Fields)[key];
+    if (fallback.length > 0) return fallback[0];
+    throw new IndexError(`ParameterDict: no parameter "${key}"; it has ${this.keys().join(", ")}`);
+  }
+  set(key: string, value: Tensor | T): this {
+    if (typeof key !== "string") {
+      throw new TypeError(
+        `Index given to ParameterDict cannot be used as a key as it is not a string (type is '${describe(key)}')`,
+      );
     }
-    return value;
-  }
-  set(key: string, value: Tensor): this {
-    this.register_parameter(key, asParameter("ParameterDict", value));
+    if (!this._keys.has(key) && (key in this || key === "" || key.includes("."))) {
+      throw new IndexError(`ParameterDict: "${key}" cannot be a key: it is empty, has a dot, or is the name of an attribute`);
+    }
+    this._keys.add(key);
+    (this as unknown as Fields)[key] = held(value);
     return this;
   }
   has(key: string): boolean {
-    return Object.hasOwn(this, key) && (this as unknown as Fields)[key] instanceof Parameter;
+    return this._keys.has(key);
   }
-  pop(key: string): Parameter {
+  /** Takes a value out. */
+  pop(key: string): T {
     const out = this.get(key);
+    this._keys.delete(key);
     delete (this as unknown as Fields)[key];
     return out;
   }
-  keys(): string[] {
-    return this.items().map(([k]) => k);
+  /** Takes the last one out. */
+  popitem(): [string, T] {
+    const key = this.keys().at(-1);
+    if (key === undefined) throw new IndexError("popitem(): ParameterDict is empty");
+    return [key, this.pop(key)];
   }
-  values(): Parameter[] {
+  /** The value under a name, which is the default from now on where there was none. */
+  setdefault(key: string, fallback: Tensor | T): T {
+    if (!this.has(key)) this.set(key, fallback);
+    return this.get(key);
+  }
+  clear(): void {
+    for (const key of this.keys()) this.pop(key);
+  }
+  /** Another dictionary of the same parameters. */
+  copy(): ParameterDict<T> {
+    return new ParameterDict<T>(this.items());
+  }
+  /** A dictionary with these names and one value. */
+  fromkeys(keys: Iterable<string>, fallback: Tensor | T): ParameterDict<T> {
+    return new ParameterDict<T>([...keys].map((key): [string, Tensor | T] => [key, fallback]));
+  }
+  keys(): string[] {
+    return [...this._keys];
+  }
+  values(): T[] {
     return this.items().map(([, p]) => p);
   }
-  items(): [string, Parameter][] {
-    return [...this._own(Parameter)];
+  items(): [string, T][] {
+    return this.keys().map((key) => [key, this.get(key)]);
   }
-  update(values: Named<Tensor>): this {
+  update(values: Named<Tensor | T>): this {
     for (const [key, v] of entriesOf(values)) this.set(key, v);
     return this;
   }
-  *[Symbol.iterator](): Generator<[string, Parameter]> {
+  *[Symbol.iterator](): Generator<[string, T]> {
     yield* this.items();
   }
   override extra_repr(): string {
     return this.items()
-      .map(([k, p]) => `(${k}): ${describeParameter(p)}`)
+      .map(([k, p]) => describeHeld(k, p, typeName))
       .join("\n");
   }
-}
-
-function describeParameter(p: Parameter): string {
-  const type = p.dtype.name === "float32" ? "torch.FloatTensor" : String(p.dtype);
-  return `Parameter containing: [${type} of size ${p.shape.join("x")}]`;
 }

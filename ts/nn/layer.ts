@@ -4,7 +4,7 @@ import { Tensor } from "../core/tensor.ts";
 import { bindArguments, parseSignature, type Args, type Signature } from "../engine/signature.ts";
 import * as functional from "../ops/functional/index.ts";
 import { Module } from "./module.ts";
-import { repr } from "./repr.ts";
+import { repr, reprFloat } from "./repr.ts";
 
 /** torch.nn.functional by name, for layers that only pass their fields on. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- tuples and tensors come back
@@ -30,9 +30,16 @@ export interface LayerClass<P extends readonly object[], A extends unknown[], R>
   new (...args: Args<P>): Module & FieldsOf<P> & { forward(...args: A): R };
 }
 
-/** How a layer prints: names of fields, `=` before those that are written with their name. */
+/** How a layer prints: names of fields, with `=` if written as `name=value`, with `?` if so and only where they are true. */
 interface LayerOptions {
   readonly repr?: string;
+  /** Brings arguments to the form in which they are kept. */
+  readonly keep?: (fields: Record<string, unknown>) => void;
+}
+
+/** Arguments of a signature that are of Python's type float, as their defaults tell. */
+function floatsOf(signature: string): Set<string> {
+  return new Set([...signature.matchAll(/(\w+)=-?\d+(?:\.\d|e-)/g)].map((m) => m[1]!));
 }
 
 /**
@@ -44,7 +51,8 @@ export function layer<P extends readonly object[], A extends unknown[] = [input:
   forward: (self: FieldsOf<P> & { readonly training: boolean }, ...args: A) => R,
   options: LayerOptions = {},
 ): LayerClass<P, A, R> {
-  const { names } = parseSignature(signature === "" ? "" : signature);
+  const { names } = parseSignature(signature);
+  const floats = floatsOf(signature);
   class Layer extends Module {
     constructor(...given: unknown[]) {
       super();
@@ -53,6 +61,7 @@ export function layer<P extends readonly object[], A extends unknown[] = [input:
         if (values[i] instanceof Tensor) this.register_buffer(name, values[i]);
         else (this as unknown as Record<string, unknown>)[name] = values[i];
       });
+      options.keep?.(this as unknown as Record<string, unknown>);
     }
     forward(...args: A): R {
       return forward(this as never, ...args);
@@ -64,7 +73,8 @@ export function layer<P extends readonly object[], A extends unknown[] = [input:
         .filter((name) => !(name.endsWith("?") && !fields[name.slice(0, -1)]))
         .map((name) => {
           const plain = name.replace(/[=?]$/, "");
-          return name.endsWith("=") || name.endsWith("?") ? `${plain}=${repr(fields[plain])}` : repr(fields[plain]);
+          const value = (floats.has(plain) ? reprFloat : repr)(fields[plain]);
+          return plain === name ? value : `${plain}=${value}`;
         })
         .join(", ");
     }

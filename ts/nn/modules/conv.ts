@@ -15,39 +15,36 @@ import { repr } from "../repr.ts";
 export type PaddingMode = "zeros" | "reflect" | "replicate" | "circular";
 type Size = number | readonly number[];
 
-type ConvArgs = Args<
-  [
-    { in_channels: number },
-    { out_channels: number },
-    { kernel_size: Size },
-    { stride?: Size },
-    { padding?: Size | "same" | "valid" },
-    { dilation?: Size },
-    { groups?: number },
-    { bias?: boolean },
-    { padding_mode?: PaddingMode },
-  ],
-  Factory
->;
-type TransposeArgs = Args<
-  [
-    { in_channels: number },
-    { out_channels: number },
-    { kernel_size: Size },
-    { stride?: Size },
-    { padding?: Size },
-    { output_padding?: Size },
-    { groups?: number },
-    { bias?: boolean },
-    { dilation?: Size },
-    { padding_mode?: "zeros" },
-  ],
-  Factory
->;
+/** What follows in_channels. */
+export type ConvRest = [
+  { out_channels: number },
+  { kernel_size: Size },
+  { stride?: Size },
+  { padding?: Size | "same" | "valid" },
+  { dilation?: Size },
+  { groups?: number },
+  { bias?: boolean },
+  { padding_mode?: PaddingMode },
+];
+export type TransposeRest = [
+  { out_channels: number },
+  { kernel_size: Size },
+  { stride?: Size },
+  { padding?: Size },
+  { output_padding?: Size },
+  { groups?: number },
+  { bias?: boolean },
+  { dilation?: Size },
+  { padding_mode?: "zeros" },
+];
+type ConvArgs = Args<[{ in_channels: number }, ...ConvRest], Factory>;
+type TransposeArgs = Args<[{ in_channels: number }, ...TransposeRest], Factory>;
 
-const CONV =
+/** @internal */
+export const CONV =
   "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros', device=None, dtype=None";
-const TRANSPOSE =
+/** @internal */
+export const TRANSPOSE =
   "in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1, padding_mode='zeros', device=None, dtype=None";
 
 interface Settings {
@@ -125,12 +122,13 @@ abstract class ConvNd extends Module {
     const parts = [
       `${this.in_channels}, ${this.out_channels}, kernel_size=${repr(this.kernel_size)}, stride=${repr(this.stride)}`,
     ];
-    if (!zeros) parts.push(`padding=${repr(this.padding)}`);
+    // PyTorch writes strings here without quotes.
+    if (!zeros) parts.push(`padding=${typeof this.padding === "string" ? this.padding : repr(this.padding)}`);
     if (this.dilation.some((d) => d !== 1)) parts.push(`dilation=${repr(this.dilation)}`);
     if (this.output_padding.some((p) => p !== 0)) parts.push(`output_padding=${repr(this.output_padding)}`);
     if (this.groups !== 1) parts.push(`groups=${this.groups}`);
     if (this.bias === null) parts.push("bias=False");
-    if (this.padding_mode !== "zeros") parts.push(`padding_mode=${repr(this.padding_mode)}`);
+    if (this.padding_mode !== "zeros") parts.push(`padding_mode=${this.padding_mode}`);
     return parts.join(", ");
   }
 }

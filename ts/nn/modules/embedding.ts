@@ -11,7 +11,7 @@ import * as init from "../init.ts";
 import { bind, F, type Factory } from "../layer.ts";
 import { Module } from "../module.ts";
 import { Parameter } from "../parameter.ts";
-import { repr } from "../repr.ts";
+import { repr, reprFloat } from "../repr.ts";
 
 function paddingIndex(padding: number | null, n: number): number | null {
   if (padding === null) return null;
@@ -59,13 +59,17 @@ abstract class Table extends Module {
     const row = this.padding_idx;
     if (row !== null) no_grad(() => this.weight.select(0, row).fill_(0));
   }
-  override extra_repr(): string {
+  /** The options that differ from their defaults, between what comes first and last. */
+  protected describe(before: string | null, after: readonly string[]): string {
     const parts = [`${this.num_embeddings}, ${this.embedding_dim}`];
-    if (this.padding_idx !== null) parts.push(`padding_idx=${this.padding_idx}`);
-    if (this.max_norm !== null) parts.push(`max_norm=${repr(this.max_norm)}`);
-    if (this.norm_type !== 2) parts.push(`norm_type=${repr(this.norm_type)}`);
+    if (before !== null) parts.push(before);
+    if (this.max_norm !== null) parts.push(`max_norm=${reprFloat(this.max_norm)}`);
+    if (this.norm_type !== 2) parts.push(`norm_type=${reprFloat(this.norm_type)}`);
     if (this.scale_grad_by_freq) parts.push("scale_grad_by_freq=True");
-    return parts.join(", ");
+    return [...parts, ...after].join(", ");
+  }
+  protected get padding(): string | null {
+    return this.padding_idx === null ? null : `padding_idx=${this.padding_idx}`;
   }
 }
 
@@ -75,6 +79,14 @@ interface Pretrained {
   max_norm?: number | null;
   norm_type?: number;
   scale_grad_by_freq?: boolean;
+  sparse?: boolean;
+}
+
+function pretrainedSize(embeddings: Tensor): [number, number] {
+  if (embeddings.ndim === 2) return embeddings.shape as [number, number];
+  throw new ValueError(
+    `from_pretrained: Embeddings parameter is expected to be 2-dimensional, got ${embeddings.ndim}-dimensional`,
+  );
 }
 
 type EmbeddingArgs = Args<
@@ -127,10 +139,13 @@ export class Embedding extends Table {
       this.sparse,
     ) as Tensor;
   }
+  override extra_repr(): string {
+    return this.describe(this.padding, this.sparse ? ["sparse=True"] : []);
+  }
   /** A table of given rows, frozen unless asked otherwise. */
   static from_pretrained(embeddings: Tensor, options: Pretrained = {}): Embedding {
     const { freeze = true, ...rest } = options;
-    const [n, dim] = embeddings.shape as [number, number];
+    const [n, dim] = pretrainedSize(embeddings);
     return new this(n, dim, { ...rest, _weight: embeddings, _freeze: freeze });
   }
 }
@@ -200,7 +215,18 @@ export class EmbeddingBag extends Table {
       padding_idx: this.padding_idx,
     }) as Tensor;
   }
+  /** As Embedding's. */
+  static from_pretrained(
+    embeddings: Tensor,
+    options: Pretrained & { mode?: Mode; include_last_offset?: boolean } = {},
+  ): EmbeddingBag {
+    const { freeze = true, ...rest } = options;
+    const [n, dim] = pretrainedSize(embeddings);
+    const bag = new this(n, dim, { ...rest, _weight: embeddings });
+    if (freeze) bag.weight.requires_grad_(false);
+    return bag;
+  }
   override extra_repr(): string {
-    return `${super.extra_repr()}, mode=${repr(this.mode)}`;
+    return this.describe(null, [`mode=${repr(this.mode)}`, ...(this.padding === null ? [] : [this.padding])]);
   }
 }

@@ -58,6 +58,8 @@ export class NLLLoss extends layer<[Weight, SizeAverage, { ignore_index?: number
   "weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'",
   (m, x, y) => F.nll_loss(x, y, { weight: m.weight, ignore_index: m.ignore_index, reduction: reductionOf(m) }) as Tensor,
 ) {}
+/** Deprecated: NLLLoss. */
+export class NLLLoss2d extends NLLLoss {}
 export class CrossEntropyLoss extends layer<
   [Weight, SizeAverage, { ignore_index?: number }, ReduceFlag, Reduce, { label_smoothing?: number }],
   Pair

@@ -11,23 +11,19 @@ import * as init from "../init.ts";
 import { bind, F, layer, type Factory } from "../layer.ts";
 import { Module } from "../module.ts";
 import { Parameter } from "../parameter.ts";
-import { repr } from "../repr.ts";
+import { repr, reprFloat } from "../repr.ts";
 
-type NormArgs = Args<
-  [
-    { num_features: number },
-    { eps?: number },
-    { momentum?: number | null },
-    { affine?: boolean },
-    { track_running_stats?: boolean },
-  ],
-  Factory
->;
+/** What follows num_features. */
+export type NormRest = [{ eps?: number }, { momentum?: number | null }, { affine?: boolean }, { track_running_stats?: boolean }];
+type NormArgs = Args<[{ num_features: number }, ...NormRest], Factory>;
+/** @internal */
+export const BATCH_NORM = "num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None";
+const INSTANCE_NORM = "num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, device=None, dtype=None";
 
 type LoadArgs = Parameters<Module["_load_from_state_dict"]>;
 
 /** What batch and instance norm share: running statistics and an affine map per channel. */
-abstract class ChannelNorm extends Module {
+export abstract class ChannelNorm extends Module {
   num_features: number;
   eps: number;
   momentum: number | null;
@@ -81,13 +77,13 @@ abstract class ChannelNorm extends Module {
     throw new ValueError(`expected ${ranks.map((r) => `${r}D`).join(" or ")} input (got ${input.ndim}D input)`);
   }
   override extra_repr(): string {
-    return `${this.num_features}, eps=${repr(this.eps)}, momentum=${repr(this.momentum)}, affine=${repr(this.affine)}, track_running_stats=${repr(this.track_running_stats)}`;
+    return `${this.num_features}, eps=${reprFloat(this.eps)}, momentum=${reprFloat(this.momentum)}, affine=${repr(this.affine)}, track_running_stats=${repr(this.track_running_stats)}`;
   }
 }
 
 abstract class BatchNorm extends ChannelNorm {
   constructor(...given: NormArgs) {
-    super("num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None", given);
+    super(BATCH_NORM, given);
   }
   protected normalize(input: Tensor): Tensor {
     let factor = this.momentum ?? 0;
@@ -133,7 +129,7 @@ export class BatchNorm3d extends BatchNorm {
 
 abstract class InstanceNorm extends ChannelNorm {
   constructor(...given: NormArgs) {
-    super("num_features, eps=1e-5, momentum=0.1, affine=False, track_running_stats=False, device=None, dtype=None", given);
+    super(INSTANCE_NORM, given);
   }
   /** `spatial`: dimensions of the data; an input without a batch has one less than with. */
   protected normalize(input: Tensor, spatial: number): Tensor {
@@ -203,7 +199,7 @@ export class LayerNorm extends Module {
     return F.layer_norm(input, this.normalized_shape, this.weight, this.bias, this.eps) as Tensor;
   }
   override extra_repr(): string {
-    return `${repr(this.normalized_shape)}, eps=${repr(this.eps)}, elementwise_affine=${repr(this.elementwise_affine)}`;
+    return `${repr(this.normalized_shape)}, eps=${reprFloat(this.eps)}, elementwise_affine=${repr(this.elementwise_affine)}`;
   }
 }
 
@@ -230,7 +226,7 @@ export class RMSNorm extends Module {
     return F.rms_norm(input, this.normalized_shape, this.weight, this.eps) as Tensor;
   }
   override extra_repr(): string {
-    return `${repr(this.normalized_shape)}, eps=${repr(this.eps)}, elementwise_affine=${repr(this.elementwise_affine)}`;
+    return `${repr(this.normalized_shape)}, eps=${reprFloat(this.eps)}, elementwise_affine=${repr(this.elementwise_affine)}`;
   }
 }
 
@@ -267,7 +263,7 @@ export class GroupNorm extends Module {
     return F.group_norm(input, this.num_groups, this.weight, this.bias, this.eps) as Tensor;
   }
   override extra_repr(): string {
-    return `${this.num_groups}, ${this.num_channels}, eps=${repr(this.eps)}, affine=${repr(this.affine)}`;
+    return `${this.num_groups}, ${this.num_channels}, eps=${reprFloat(this.eps)}, affine=${repr(this.affine)}`;
   }
 }
 

@@ -12,7 +12,7 @@ import * as init from "../init.ts";
 import { bind, F, type Factory } from "../layer.ts";
 import { Module } from "../module.ts";
 import { Parameter } from "../parameter.ts";
-import { repr } from "../repr.ts";
+import { reprFloat } from "../repr.ts";
 import { PackedSequence } from "../utils/rnn.ts";
 
 /** One layer's parameters in one direction. */
@@ -125,7 +125,7 @@ interface Options {
   dtype: DType | null;
 }
 
-abstract class RNNBase extends Module {
+export abstract class RNNBase extends Module {
   mode: string;
   input_size: number;
   hidden_size: number;
@@ -264,7 +264,7 @@ abstract class RNNBase extends Module {
     if (this.num_layers !== 1) parts.push(`num_layers=${this.num_layers}`);
     if (!this.bias) parts.push("bias=False");
     if (this.batch_first) parts.push("batch_first=True");
-    if (this.dropout !== 0) parts.push(`dropout=${repr(this.dropout)}`);
+    if (this.dropout !== 0) parts.push(`dropout=${reprFloat(this.dropout)}`);
     if (this.bidirectional) parts.push("bidirectional=True");
     return parts.join(", ");
   }
@@ -376,7 +376,7 @@ export class LSTM extends RNNBase {
   }
 }
 
-abstract class CellBase extends Module {
+export abstract class RNNCellBase extends Module {
   input_size: number;
   hidden_size: number;
   bias: boolean;
@@ -432,8 +432,12 @@ type CellBound = [number, number, boolean, Device | null, DType | null];
 const CELL = "input_size, hidden_size, bias=True, device=None, dtype=None";
 type CellArgs = Args<[Sizes, Hidden, Bias], Factory>;
 
-export class RNNCell extends CellBase {
+export class RNNCell extends RNNCellBase {
   nonlinearity: Nonlinearity;
+
+  override extra_repr(): string {
+    return `${super.extra_repr()}${this.nonlinearity === "tanh" ? "" : `, nonlinearity=${this.nonlinearity}`}`;
+  }
 
   constructor(...given: Args<[Sizes, Hidden, Bias, { nonlinearity?: Nonlinearity }], Factory>) {
     const [inputSize, hidden, bias, nonlinearity, device, dtype] = bind<
@@ -446,7 +450,7 @@ export class RNNCell extends CellBase {
     return this.run(plainCell(this.nonlinearity), input, hx === null ? null : [hx])[0]!;
   }
 }
-export class GRUCell extends CellBase {
+export class GRUCell extends RNNCellBase {
   constructor(...given: CellArgs) {
     const [inputSize, hidden, bias, device, dtype] = bind<CellBound>("GRUCell", CELL, given);
     super(3, inputSize, hidden, bias, { device, dtype });
@@ -455,7 +459,7 @@ export class GRUCell extends CellBase {
     return this.run(gruCell, input, hx === null ? null : [hx])[0]!;
   }
 }
-export class LSTMCell extends CellBase {
+export class LSTMCell extends RNNCellBase {
   constructor(...given: CellArgs) {
     const [inputSize, hidden, bias, device, dtype] = bind<CellBound>("LSTMCell", CELL, given);
     super(4, inputSize, hidden, bias, { device, dtype });

@@ -3,6 +3,7 @@
 import { ValueError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { F, layer, tuple } from "../layer.ts";
+import { repr, reprFloat } from "../repr.ts";
 
 type Size = number | readonly number[];
 type OpenSize = number | null | readonly (number | null)[];
@@ -42,6 +43,17 @@ type MaxArgs = [
   { return_indices?: boolean },
   { ceil_mode?: boolean },
 ];
+/** Windows lie side by side unless told otherwise. */
+function strideOfKernel(fields: Record<string, unknown>): void {
+  fields.stride ??= fields.kernel_size;
+}
+/** One number for each dimension. */
+const eachDim =
+  (n: number) =>
+  (fields: Record<string, unknown>): void => {
+    strideOfKernel(fields);
+    for (const name of ["kernel_size", "stride", "padding"]) fields[name] = tuple(fields[name] as Size, n);
+  };
 function maxPool(name: string) {
   return layer<MaxArgs>(
     "kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False",
@@ -50,7 +62,7 @@ function maxPool(name: string) {
         ceil_mode: m.ceil_mode,
         return_indices: m.return_indices,
       }) as Tensor,
-    { repr: "kernel_size=, stride=, padding=, dilation=, ceil_mode=" },
+    { repr: "kernel_size=, stride=, padding=, dilation=, ceil_mode=", keep: strideOfKernel },
   );
 }
 export class MaxPool1d extends maxPool("max_pool1d") {}
@@ -63,7 +75,7 @@ type UnpoolInputs = [
   indices: Tensor,
   output_size?: readonly number[] | { output_size?: readonly number[] } | null,
 ];
-function maxUnpool(name: string) {
+function maxUnpool(name: string, n: number) {
   return layer<UnpoolArgs, UnpoolInputs>(
     "kernel_size, stride=None, padding=0",
     (m, x, indices, size) => {
@@ -73,12 +85,12 @@ function maxUnpool(name: string) {
           : ((size as { output_size?: readonly number[] }).output_size ?? null);
       return F[name](x, indices, m.kernel_size, m.stride, m.padding, given) as Tensor;
     },
-    { repr: "kernel_size=, stride=, padding=" },
+    { repr: "kernel_size=, stride=, padding=", keep: eachDim(n) },
   );
 }
-export class MaxUnpool1d extends maxUnpool("max_unpool1d") {}
-export class MaxUnpool2d extends maxUnpool("max_unpool2d") {}
-export class MaxUnpool3d extends maxUnpool("max_unpool3d") {}
+export class MaxUnpool1d extends maxUnpool("max_unpool1d", 1) {}
+export class MaxUnpool2d extends maxUnpool("max_unpool2d", 2) {}
+export class MaxUnpool3d extends maxUnpool("max_unpool3d", 3) {}
 
 type AvgArgs = [
   { kernel_size: Size },
@@ -93,13 +105,13 @@ export class AvgPool1d extends layer<
 >(
   "kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True",
   (m, x) => F.avg_pool1d(x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad) as Tensor,
-  { repr: "kernel_size=, stride=, padding=" },
+  { repr: "kernel_size=, stride=, padding=", keep: eachDim(1) },
 ) {}
 function avgPool(name: string) {
   return layer<AvgArgs>(
     "kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None",
     (m, x) => F[name](x, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override) as Tensor,
-    { repr: "kernel_size=, stride=, padding=" },
+    { repr: "kernel_size=, stride=, padding=", keep: strideOfKernel },
   );
 }
 export class AvgPool2d extends avgPool("avg_pool2d") {}
@@ -143,6 +155,19 @@ type FractionalArgs = [
   { return_indices?: boolean },
   { _random_samples?: Tensor | null },
 ];
+function checkFractional(fields: Record<string, unknown>): void {
+  const { output_size, output_ratio } = fields;
+  if (output_size === null && output_ratio === null) {
+    throw new ValueError("FractionalMaxPool requires specifying either an output size, or a pooling ratio");
+  }
+  if (output_size !== null && output_ratio !== null) {
+    throw new ValueError("only one of output_size and output_ratio may be specified");
+  }
+  const ratios = [output_ratio ?? []].flat() as number[];
+  if (ratios.some((r) => !(r > 0 && r < 1))) {
+    throw new ValueError(`output_ratio must be between 0 and 1 (got ${repr(output_ratio)})`);
+  }
+}
 function fractional(name: string) {
   return layer<FractionalArgs>(
     "kernel_size, output_size=None, output_ratio=None, return_indices=False, _random_samples=None",
@@ -153,7 +178,7 @@ function fractional(name: string) {
         return_indices: m.return_indices,
         _random_samples: m._random_samples,
       }) as Tensor,
-    { repr: "kernel_size=, output_size=" },
+    { keep: checkFractional },
   );
 }
 export class FractionalMaxPool2d extends fractional("fractional_max_pool2d") {}
@@ -162,19 +187,28 @@ export class FractionalMaxPool3d extends fractional("fractional_max_pool3d") {}
 // Padding
 
 type PadArgs = [{ padding: Size }];
+const eachSide =
+  (n: number) =>
+  (fields: Record<string, unknown>): void => {
+    fields.padding = tuple(fields.padding as Size, 2 * n);
+  };
 function pad(mode: string, n: number) {
-  return layer<PadArgs>("padding", (m, x) => F.pad(x, tuple(m.padding, 2 * n), { mode }) as Tensor, { repr: "padding" });
+  return layer<PadArgs>("padding", (m, x) => F.pad(x, m.padding, { mode }) as Tensor, {
+    repr: "padding",
+    keep: eachSide(n),
+  });
 }
 function zeroPad(n: number) {
-  return layer<PadArgs>("padding", (m, x) => F.pad(x, tuple(m.padding, 2 * n), { mode: "constant", value: 0 }) as Tensor, {
+  return layer<PadArgs>("padding", (m, x) => F.pad(x, m.padding, { mode: "constant", value: 0 }) as Tensor, {
     repr: "padding",
+    keep: eachSide(n),
   });
 }
 function constantPad(n: number) {
   return layer<[{ padding: Size }, { value: number }]>(
     "padding, value",
-    (m, x) => F.pad(x, tuple(m.padding, 2 * n), { mode: "constant", value: m.value }) as Tensor,
-    { repr: "padding=, value=" },
+    (m, x) => F.pad(x, m.padding, { mode: "constant", value: m.value }) as Tensor,
+    { repr: "padding=, value=", keep: eachSide(n) },
   );
 }
 export class ZeroPad1d extends zeroPad(1) {}
@@ -201,6 +235,10 @@ interface UpsampleSize {
 interface UpsampleScale {
   scale_factor?: Size | null;
 }
+/** As PyTorch prints it, which keeps factors as floats. */
+function resizing(size: unknown, factor: unknown, mode: string): string {
+  return `${factor === null ? `size=${repr(size)}` : `scale_factor=${reprFloat(factor)}`}, mode=${repr(mode)}`;
+}
 export type UpsampleMode = "nearest" | "nearest-exact" | "linear" | "bilinear" | "bicubic" | "trilinear" | "area";
 export class Upsample extends layer<
   [
@@ -220,18 +258,27 @@ export class Upsample extends layer<
       align_corners: m.align_corners,
       recompute_scale_factor: m.recompute_scale_factor,
     }) as Tensor,
-  { repr: "size?, scale_factor?, mode=" },
-) {}
+) {
+  override extra_repr(): string {
+    return resizing(this.size, this.scale_factor, this.mode);
+  }
+}
 export class UpsamplingNearest2d extends layer<[UpsampleSize, UpsampleScale]>(
   "size=None, scale_factor=None",
   (m, x) => F.interpolate(x, { size: m.size, scale_factor: m.scale_factor, mode: "nearest" }) as Tensor,
-  { repr: "size?, scale_factor?" },
-) {}
+) {
+  override extra_repr(): string {
+    return resizing(this.size, this.scale_factor, "nearest");
+  }
+}
 export class UpsamplingBilinear2d extends layer<[UpsampleSize, UpsampleScale]>(
   "size=None, scale_factor=None",
   (m, x) => F.interpolate(x, { size: m.size, scale_factor: m.scale_factor, mode: "bilinear", align_corners: true }) as Tensor,
-  { repr: "size?, scale_factor?" },
-) {}
+) {
+  override extra_repr(): string {
+    return resizing(this.size, this.scale_factor, "bilinear");
+  }
+}
 
 // Rearranging
 
