@@ -59,6 +59,8 @@ export interface OpOptions {
   /** Default: a method of the op's own name when the first parameter is a tensor called input or self. `false`: none. */
   readonly method?: boolean | string;
   readonly inplace?: boolean;
+  /** Its own rule takes complex arguments, too. */
+  readonly complex?: boolean;
 }
 
 export function makeOp<O>(
@@ -80,7 +82,7 @@ export function makeOp<O>(
     inplace: options.inplace ?? false,
     kind,
   };
-  const passes = kind === "view" || kind === "composite";
+  const passes = kind === "view" || kind === "composite" || options.complex === true;
   const real = withAutocastPolicy(name, sig, call(info) as (...args: unknown[]) => unknown);
   const fn = withComplexRule(name, sig, passes, real);
   return Object.assign(fn, { info }) as O;

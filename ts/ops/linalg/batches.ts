@@ -1,11 +1,12 @@
 /** Between tensors and the host's matrices: checks, values in float64, results in the input's type, errors of a batch. */
 
-import { float32, float64, int32, type DType } from "../../core/dtype.ts";
+import { complex128, complex64, float32, float64, int32, type DType } from "../../core/dtype.ts";
 import { LinAlgError, RuntimeError } from "../../core/errors.ts";
 import { broadcastShapes, formatShape, numelOf, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { bytesOf, commonDevice, empty } from "../../engine/run.ts";
 import { checkTensor } from "../../engine/signature.ts";
+import { zeros, type Numbers } from "./numbers.ts";
 
 /** At least two dimensions, and a type that decompositions are computed in. */
 export function checkMatrix(op: string, name: string, a: unknown): asserts a is Tensor {
@@ -17,11 +18,11 @@ export function checkMatrix(op: string, name: string, a: unknown): asserts a is 
 }
 
 export function checkFloating(op: string, name: string, a: Tensor): void {
-  if (a.dtype === float32 || a.dtype === float64) return;
+  if ([float32, float64, complex64, complex128].includes(a.dtype)) return;
   if (a.dtype.is_floating_point) {
     throw new RuntimeError(`${op}: Low precision dtypes not supported. Got ${a.dtype} for ${name}; use float32 or float64`);
   }
-  throw new RuntimeError(`${op}: Expected a floating point tensor as ${name}. Got ${a.dtype}`);
+  throw new RuntimeError(`${op}: Expected a floating point or complex tensor as ${name}. Got ${a.dtype}`);
 }
 
 export function checkSquare(op: string, name: string, a: unknown): asserts a is Tensor {
@@ -49,9 +50,16 @@ export function broadcastBatches(op: string, a: Tensor, b: Tensor): [Tensor, Ten
 }
 
 /** A copy of the values, row-major, in float64. */
-export function valuesOf(t: Tensor, op: string): Float64Array {
+export function valuesOf(t: Tensor, op: string): Numbers {
   const bytes = bytesOf(t, op).slice();
-  return t.dtype === float64 ? new Float64Array(bytes.buffer) : new Float64Array(new Float32Array(bytes.buffer));
+  const all = t.dtype.real === float64 ? new Float64Array(bytes.buffer) : new Float64Array(new Float32Array(bytes.buffer));
+  if (!t.dtype.is_complex) return { re: all, im: null };
+  const out = zeros(t.numel(), true);
+  for (let i = 0; i < out.re.length; i++) {
+    out.re[i] = all[2 * i];
+    out.im![i] = all[2 * i + 1];
+  }
+  return out;
 }
 
 /** A copy of int32 values, row-major. */
@@ -59,9 +67,18 @@ export function integersOf(t: Tensor, op: string): Int32Array {
   return new Int32Array(bytesOf(t, op).slice().buffer);
 }
 
-/** A tensor of the values, on the device and in the type of `like`. */
-export function tensorOf(values: Float64Array, shape: Shape, like: Tensor): Tensor {
-  return filledWith(like.dtype === float64 ? values : new Float32Array(values), shape, like.dtype, like);
+/** A tensor of the values, on the device and in the precision of `like`. */
+export function tensorOf({ re, im }: Numbers, shape: Shape, like: Tensor): Tensor {
+  const { real, complex } = like.dtype;
+  let all = re;
+  if (im !== null) {
+    all = new Float64Array(2 * re.length);
+    for (let i = 0; i < re.length; i++) {
+      all[2 * i] = re[i];
+      all[2 * i + 1] = im[i];
+    }
+  }
+  return filledWith(real === float64 ? all : new Float32Array(all), shape, im === null ? real : complex, like);
 }
 
 export function integerTensorOf(values: Int32Array, shape: Shape, like: Tensor): Tensor {
@@ -86,10 +103,13 @@ export function forBatch(batch: Shape, each: (index: number) => void): void {
   for (let i = 0, count = numelOf(batch); i < count; i++) each(i);
 }
 
-/** Matrix `index` of a batch of matrices of `size` elements each: a view of the memory. */
+/** Values of matrix `index` of a batch of matrices of `size` elements each: a view of the memory. */
 export function part<A extends Float64Array | Int32Array>(all: A, index: number, size: number): A {
   return all.subarray(index * size, (index + 1) * size) as A;
 }
+
+/** The distance of one from the next number, which tolerances of a type are multiples of. */
+export const epsilonOf = (dtype: DType): number => (dtype.real === float64 ? 2 ** -52 : 2 ** -23);
 
 /** LinAlgError for the first matrix whose info is not 0. */
 export function checkInfo(op: string, infos: Int32Array, batch: Shape, complaint: (info: number) => string): void {
@@ -109,6 +129,7 @@ export const complaints = {
   ldl: (i: number): string => `The block of D at row ${i} is zero: the matrix is singular, and ldl_solve would divide by zero.`,
   eigh: (): string =>
     "The algorithm failed to converge because the input matrix is ill-conditioned, has too many repeated eigenvalues, or contains non-finite values.",
+  eig: (i: number): string => `The algorithm failed to converge; only the eigenvalues after number ${i} are right.`,
   svd: (): string =>
     "The algorithm failed to converge because the input matrix is ill-conditioned or contains non-finite values.",
 } as const;

@@ -1,6 +1,6 @@
-/** Cholesky and LDL factorisations, and what is solved with them. */
+/** Cholesky factorisations, and what is solved with them. */
 
-import { numelOf, sameShape, type Shape } from "../../core/shape.ts";
+import { numelOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
 import type { Args } from "../../engine/signature.ts";
@@ -13,15 +13,13 @@ import {
   columnsOf,
   complaints,
   forBatch,
-  integersOf,
   integerTensorOf,
-  part,
   rowsOf,
   tensorOf,
   valuesOf,
 } from "./batches.ts";
-import { factorCholesky, factorLDL, solveLDL, solveTriangle } from "./elimination.ts";
-import { pivotsOf } from "./lu.ts";
+import { factorCholesky, solveTriangle } from "./elimination.ts";
+import { partOf } from "./numbers.ts";
 import { checkSystem, identity, solveLeft } from "./triangular.ts";
 
 /** Filled by the forward pass with what is no output of the op. (A class: a plain object would be taken for options.) */
@@ -33,12 +31,13 @@ class Found {
 const factor: Op<[A: Tensor, found: Found], Tensor> = defineOp("linalg.cholesky_ex", "A, found", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor, found: Found) {
     const n = rowsOf(A);
     const a = valuesOf(A, "linalg.cholesky");
     const infos = new Int32Array(numelOf(batchOf(A)));
     forBatch(batchOf(A), (i) => {
-      infos[i] = factorCholesky(part(a, i, n * n), n);
+      infos[i] = factorCholesky(partOf(a, i, n * n), n);
     });
     found.infos = infos;
     const L = tensorOf(a, A.shape, A);
@@ -98,14 +97,15 @@ type SolveCore = Op<[B: Tensor, L: Tensor, upper: boolean], Tensor>;
 const choleskySolve: SolveCore = defineOp("cholesky_solve", "B, L, upper", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, B: Tensor, L: Tensor, upper: boolean) {
     const [n, r] = [rowsOf(B), columnsOf(B)];
     const b = valuesOf(B, "cholesky_solve");
     const l = valuesOf(L, "cholesky_solve");
     forBatch(batchOf(B), (i) => {
-      const [own, right] = [part(l, i, n * n), part(b, i, n * r)];
-      solveTriangle(own, n, right, r, upper, false, upper);
-      solveTriangle(own, n, right, r, upper, false, !upper);
+      const [own, right] = [partOf(l, i, n * n), partOf(b, i, n * r)];
+      solveTriangle(own, n, right, r, upper, false, upper ? "H" : "");
+      solveTriangle(own, n, right, r, upper, false, upper ? "" : "H");
     });
     const X = tensorOf(b, B.shape, B);
     ctx.state = upper;
@@ -149,74 +149,3 @@ export const cholesky_inverse: CholeskyInverseOp = composite(
     return choleskySolve(identity(input, rowsOf(input), batchOf(input)), input, upper);
   },
 );
-
-type LDL = Tensor[] & { readonly LD: Tensor; readonly pivots: Tensor; readonly info: Tensor };
-type LDLFactor = Op<[A: Tensor, infos: Int32Array], Tensor[]>;
-
-const ldl: LDLFactor = defineOp("linalg.ldl_factor_ex", "A, infos", {
-  doc: "",
-  method: false,
-  forward(_ctx, A: Tensor, infos: Int32Array) {
-    const n = rowsOf(A);
-    const a = valuesOf(A, "linalg.ldl_factor");
-    const pivots = new Int32Array(infos.length * n);
-    forBatch(batchOf(A), (i) => {
-      infos[i] = factorLDL(part(a, i, n * n), n, part(pivots, i, n));
-    });
-    return [tensorOf(a, A.shape, A), integerTensorOf(pivots, A.shape.slice(0, -1), A)];
-  },
-});
-
-function ldlFactor(op: string, A: Tensor, check: boolean): LDL {
-  checkSquare(op, "A", A);
-  const infos = new Int32Array(numelOf(batchOf(A)));
-  const [LD, pivots] = ldl(A, infos) as [Tensor, Tensor];
-  if (check) checkInfo(op, infos, batchOf(A), complaints.ldl);
-  return named(["LD", "pivots", "info"], [LD, pivots, integerTensorOf(infos, batchOf(A), A)]);
-}
-
-type LDLFactorOp = Op<
-  [A: Tensor, options?: { hermitian?: boolean }],
-  Tensor[] & { readonly LD: Tensor; readonly pivots: Tensor }
->;
-
-export const ldl_factor: LDLFactorOp = composite(
-  "linalg.ldl_factor",
-  "A, *, hermitian=False",
-  { doc: "L and D of the symmetric A's lower triangle in one matrix, and the pivots that ldl_solve wants.", method: false },
-  (A: Tensor) => {
-    const { LD, pivots } = ldlFactor("torch.linalg.ldl_factor", A, true);
-    return named(["LD", "pivots"], [LD, pivots]);
-  },
-);
-
-export const ldl_factor_ex: Op<[A: Tensor, options?: { hermitian?: boolean; check_errors?: boolean }], LDL> = composite(
-  "linalg.ldl_factor_ex",
-  "A, *, hermitian=False, check_errors=False",
-  { doc: "ldl_factor, with info (the row of a block of D that is zero, from 1) instead of an error.", method: false },
-  (A: Tensor, _hermitian: boolean, check: boolean) => ldlFactor("linalg.ldl_factor_ex", A, check),
-);
-
-type LDLSolveOp = Op<[LD: Tensor, pivots: Tensor, B: Tensor, options?: { hermitian?: boolean }], Tensor>;
-
-export const ldl_solve: LDLSolveOp = defineOp("linalg.ldl_solve", "LD, pivots, B, *, hermitian=False", {
-  doc: "X with A X = B by what ldl_factor gave for A.",
-  method: false,
-  forward(_ctx, LD: Tensor, pivots: Tensor, B: Tensor) {
-    const op = "linalg.ldl_solve";
-    checkSquare(op, "LD", LD);
-    checkMatrix(op, "B", B);
-    checkSystem(op, LD, B, true);
-    const own = pivotsOf(op, LD, pivots, true);
-    const [a, b] = broadcastBatches(op, LD, B);
-    const batch: Shape = batchOf(a);
-    const [n, r] = [rowsOf(b), columnsOf(b)];
-    const wide = sameShape(a.shape, LD.shape) ? own : integersOf(pivots.expand([...batch, n]), op);
-    const factors = valuesOf(a, op);
-    const x = valuesOf(b, op);
-    forBatch(batch, (i) => {
-      solveLDL(part(factors, i, n * n), n, part(wide, i, n), part(x, i, n * r), r);
-    });
-    return tensorOf(x, b.shape, b);
-  },
-});

@@ -2,85 +2,117 @@
 
 import { is_grad_enabled } from "../../core/grad_mode.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { joined, part as planeOf } from "../../engine/complex.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
 import { batchOf, checkSquare, forBatch, part, rowsOf, tensorOf, valuesOf } from "./batches.ts";
 import { factorLU, solveLU } from "./elimination.ts";
+import { copyOf, multiply, partOf, put, scaleRow, sizeAt, zeros, type Numbers } from "./numbers.ts";
 import { factorAll, solveAll, solved, type Factors } from "./lu.ts";
-import { singularValues } from "./spectrum.ts";
+import { singularValues } from "./singular.ts";
 import { svdOf } from "./svd.ts";
 import { identity } from "./triangular.ts";
 
-/** Sign and logarithm of the absolute value, and the product itself, from a matrix's LU. */
-function fromLU(lu: Float64Array, n: number, pivots: Int32Array): { sign: number; log: number; value: number } {
-  let [sign, log, value] = [1, 0, 1];
+type Z = readonly [re: number, im: number];
+const times = ([a, b]: Z, [c, d]: Z): Z => [a * c - b * d, a * d + b * c];
+const numbersOf = (all: readonly Z[], complex: boolean): Numbers => ({
+  re: Float64Array.from(all, ([x]) => x),
+  im: complex ? Float64Array.from(all, ([, y]) => y) : null,
+});
+
+/** Sign (of complex numbers: z / |z|) and logarithm of the absolute value, and the product itself, from a matrix's LU. */
+function fromLU({ re, im }: Numbers, n: number, pivots: Int32Array): { sign: Z; log: number; value: Z } {
+  let sign: Z = [1, 0];
+  let value: Z = [1, 0];
+  let log = 0;
   for (let i = 0; i < n; i++) {
-    const x = lu[i * n + i];
-    if (pivots[i] !== i + 1) sign = -sign;
-    sign *= Number.isNaN(x) ? NaN : Math.sign(x);
-    log += Math.log(Math.abs(x));
-    value *= x;
+    const x = re[i * n + i];
+    const y = im === null ? 0 : im[i * n + i];
+    const size = im === null ? Math.abs(x) : Math.hypot(x, y);
+    if (pivots[i] !== i + 1) {
+      sign = [-sign[0], -sign[1]];
+      value = [-value[0], -value[1]];
+    }
+    // Real ones by hand: an infinite factor is not to meet the zero of an imaginary part.
+    if (im === null) {
+      sign = [sign[0] * (size === 0 ? 0 : x < 0 ? -1 : x > 0 ? 1 : NaN), 0];
+      value = [value[0] * x, 0];
+    } else {
+      sign = size === 0 ? [0, 0] : times(sign, [x / size, y / size]);
+      value = times(value, [x, y]);
+    }
+    log += Math.log(size);
   }
-  return { sign, log, value };
+  // A zero without a sign.
+  return { sign, log, value: [value[0] + 0, value[1] + 0] };
 }
 
 /** Below this ratio of U's diagonal elements, the inverse is no way to the cofactors. */
 const SINGULAR = 1e-4;
 
-function nearlySingular(lu: Float64Array, n: number): boolean {
+function nearlySingular(lu: Numbers, n: number): boolean {
   let [least, largest] = [Infinity, 0];
   for (let i = 0; i < n; i++) {
-    const x = Math.abs(lu[i * n + i]);
+    const x = sizeAt(lu, i * n + i);
     least = Math.min(least, x);
     largest = Math.max(largest, x);
   }
   return n > 0 && least <= SINGULAR * largest;
 }
 
-/** The cofactors of `a` by its singular values: exact also where the determinant is zero. */
-function cofactorsOf(a: Float64Array, n: number): Float64Array {
-  const { values, left, right } = singularValues(a, n, n, true, true);
-  if (left === null || right === null) return new Float64Array(n * n).fill(NaN);
+/** The conjugate cofactors of `a` by its singular values: exact also where the determinant is zero. */
+function cofactorsOf(a: Numbers, n: number): Numbers {
+  const { values, U, Vh } = singularValues(a, n, n, true, true);
+  if (U === null || Vh === null) {
+    const none = zeros(n * n, a.im !== null);
+    none.re.fill(NaN);
+    none.im?.fill(NaN);
+    return none;
+  }
   const pivots = new Int32Array(n);
-  const signOf = (q: Float64Array): number => {
-    const copy = q.slice();
+  const signOf = (q: Numbers): Z => {
+    const copy = copyOf(q);
     factorLU(copy, n, n, pivots, true);
     return fromLU(copy, n, pivots).sign;
   };
-  const sign = signOf(left) * signOf(right);
-  const out = new Float64Array(n * n);
+  const [x, y] = times(signOf(U), signOf(Vh));
   for (let k = 0; k < n; k++) {
-    let others = sign;
+    let others = 1;
     for (let i = 0; i < n; i++) if (i !== k) others *= values[i];
-    for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) out[i * n + j] += others * left[k * n + i] * right[k * n + j];
+    scaleRow(U, k, n, n, others * x, -others * y);
   }
-  return out;
+  return multiply(U, Vh, n, n, n);
 }
 
 /** What a determinant's forward pass leaves to its backward pass. */
 class Known {
   constructor(
     readonly factors: Factors,
-    readonly values: Float64Array,
+    readonly values: readonly Z[],
     readonly singular: readonly boolean[],
   ) {}
 }
 
-/** The cofactors of A, which are the gradient of its determinant. */
+/** The conjugate cofactors of A, which are the gradient of its determinant. */
 const cofactors: Op<[A: Tensor, known: Known], Tensor> = defineOp("linalg.det_backward", "A, known", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor, { factors, values, singular }: Known) {
     const n = rowsOf(A);
+    const complex = A.dtype.is_complex;
     const a = singular.includes(true) ? valuesOf(A, "linalg.det") : null;
-    const out = new Float64Array(A.numel());
+    const out = zeros(A.numel(), complex);
     forBatch(batchOf(A), (i) => {
-      const own = part(out, i, n * n);
+      const own = partOf(out, i, n * n);
       if (singular[i]) {
-        own.set(cofactorsOf(part(a!, i, n * n), n));
+        put(own, 0, cofactorsOf(partOf(a!, i, n * n), n));
         return;
       }
-      for (let d = 0; d < n; d++) own[d * n + d] = values[i];
-      solveLU(part(factors.lu, i, n * n), n, part(factors.pivots, i, n), own, n, true);
+      for (let d = 0; d < n; d++) {
+        own.re[d * n + d] = values[i][0];
+        if (own.im !== null) own.im[d * n + d] = -values[i][1];
+      }
+      solveLU(partOf(factors.lu, i, n * n), n, part(factors.pivots, i, n), own, n, "H");
     });
     ctx.state = singular.includes(true);
     ctx.save(A);
@@ -90,9 +122,9 @@ const cofactors: Op<[A: Tensor, known: Known], Tensor> = defineOp("linalg.det_ba
     const [A] = ctx.saved() as [Tensor];
     if (ctx.state as boolean) return [singularSecond(g, A)];
     const inverse = solved(A.mH, diagonals(g.new_ones(batchOf(A)), A));
-    const along = inverse.mul(g).sum([-2, -1], true);
+    const along = inverse.mul(g.conj()).sum([-2, -1], true);
     const across = inverse.matmul(g.mH).matmul(inverse);
-    return [inverse.mul(along).sub(across).mul(det(A).unsqueeze(-1).unsqueeze(-1))];
+    return [inverse.mul(along).sub(across).mul(det(A).conj().unsqueeze(-1).unsqueeze(-1))];
   },
 });
 
@@ -105,7 +137,7 @@ function diagonals(x: Tensor, A: Tensor): Tensor {
 function singularSecond(g: Tensor, A: Tensor): Tensor {
   const n = rowsOf(A);
   const { U, S, Vh } = svdOf("linalg.det", A, true);
-  const sign = det(U.detach()).mul(det(Vh.detach())).unsqueeze(-1).unsqueeze(-1);
+  const sign = det(U.detach()).mul(det(Vh.detach())).conj().unsqueeze(-1).unsqueeze(-1);
   const K = U.mH.matmul(g).matmul(Vh.mH);
   const same = identity(A, n, []).ne(0);
   const left = same.unsqueeze(0).logical_or(same.unsqueeze(1));
@@ -116,10 +148,10 @@ function singularSecond(g: Tensor, A: Tensor): Tensor {
     .prod(-1)
     .masked_fill(same, 0);
   const straight = others
-    .matmul(K.diagonal(0, -2, -1).unsqueeze(-1))
+    .matmul(K.conj().diagonal(0, -2, -1).unsqueeze(-1))
     .squeeze(-1)
     .diag_embed();
-  return U.matmul(straight.sub(K.mT.mul(others)))
+  return U.matmul(straight.sub(K.mH.mul(others)))
     .matmul(Vh)
     .mul(sign);
 }
@@ -127,18 +159,16 @@ function singularSecond(g: Tensor, A: Tensor): Tensor {
 export const det: Op<[A: Tensor], Tensor> = defineOp("linalg.det", "A", {
   doc: "Determinants of square matrices.",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor) {
     checkSquare("linalg.det", "A", A);
     const n = rowsOf(A);
     const factors = factorAll("linalg.det", A, true);
-    const values = Float64Array.from(factors.infos, (_, i) => {
-      const { sign, value } = fromLU(part(factors.lu, i, n * n), n, part(factors.pivots, i, n));
-      return sign === 0 ? 0 : Math.abs(value) * sign;
-    });
-    const singular = Array.from(values, (_, i) => nearlySingular(part(factors.lu, i, n * n), n));
+    const values = Array.from(factors.infos, (_, i) => fromLU(partOf(factors.lu, i, n * n), n, part(factors.pivots, i, n)).value);
+    const singular = Array.from(values, (_, i) => nearlySingular(partOf(factors.lu, i, n * n), n));
     ctx.state = new Known(factors, values, singular);
     ctx.save(A);
-    return tensorOf(values, batchOf(A), A);
+    return tensorOf(numbersOf(values, A.dtype.is_complex), batchOf(A), A);
   },
   backward(ctx, g: Tensor) {
     const [A] = ctx.saved() as [Tensor];
@@ -147,38 +177,44 @@ export const det: Op<[A: Tensor], Tensor> = defineOp("linalg.det", "A", {
   },
 });
 
-/** Filled by the forward pass. (A class: a plain object would be taken for options.) */
-class Found {
-  sign: Tensor | null = null;
-}
-type SlogOp = Op<[A: Tensor, found: Found], Tensor>;
-
-const logAbsDet: SlogOp = defineOp("linalg.slogdet", "A, found", {
+const decompose: Op<[A: Tensor], Tensor[]> = defineOp("linalg.slogdet", "A", {
   doc: "",
   method: false,
-  forward(ctx, A: Tensor, found: Found) {
+  complex: true,
+  forward(ctx, A: Tensor) {
     const n = rowsOf(A);
+    const complex = A.dtype.is_complex;
     const factors = factorAll("linalg.slogdet", A, true);
-    const all = Array.from(factors.infos, (_, i) => fromLU(part(factors.lu, i, n * n), n, part(factors.pivots, i, n)));
-    found.sign = tensorOf(
-      Float64Array.from(all, ({ sign }) => sign),
+    const all = Array.from(factors.infos, (_, i) => fromLU(partOf(factors.lu, i, n * n), n, part(factors.pivots, i, n)));
+    const sign = tensorOf(
+      numbersOf(
+        all.map((x) => x.sign),
+        complex,
+      ),
+      batchOf(A),
+      A,
+    );
+    const log = tensorOf(
+      numbersOf(
+        all.map((x) => [x.log, 0]),
+        false,
+      ),
       batchOf(A),
       A,
     );
     ctx.state = factors;
-    ctx.save(A);
-    return tensorOf(
-      Float64Array.from(all, ({ log }) => log),
-      batchOf(A),
-      A,
-    );
+    ctx.save(A, sign);
+    return [sign, log];
   },
-  backward(ctx, g: Tensor) {
-    const [A] = ctx.saved() as [Tensor];
-    const right = diagonals(g, A);
+  backward(ctx, gSign: Tensor | null, gLog: Tensor | null) {
+    const [A, sign] = ctx.saved() as [Tensor, Tensor];
+    // Of a complex sign, e^it, only t varies: by the imaginary part of what the logarithm varies by.
+    const turning = gSign === null || !sign.dtype.is_complex ? null : joined(null, planeOf(gSign.mul(sign.conj()), 1));
+    const along = turning === null ? (gLog ?? gSign!.mul(0)) : gLog === null ? turning : turning.add(gLog);
+    const right = diagonals(along, A);
     if (is_grad_enabled()) return [solved(A.mH, right)];
     const b = valuesOf(right, "linalg.slogdet");
-    solveAll(ctx.state as Factors, batchOf(A), rowsOf(A), b, rowsOf(A), true);
+    solveAll(ctx.state as Factors, batchOf(A), rowsOf(A), b, rowsOf(A), "H");
     return [tensorOf(b, A.shape, A)];
   },
 });
@@ -188,12 +224,10 @@ type Slogdet = Tensor[] & { readonly sign: Tensor; readonly logabsdet: Tensor };
 export const slogdet: Op<[A: Tensor], Slogdet> = composite(
   "linalg.slogdet",
   "A",
-  { doc: "Sign, and logarithm of the absolute value, of determinants.", method: false },
+  { doc: "Sign (of complex ones: z / |z|), and logarithm of the absolute value, of determinants.", method: false },
   (A: Tensor) => {
     checkSquare("linalg.slogdet", "A", A);
-    const found = new Found();
-    const logabsdet = logAbsDet(A, found);
-    return named(["sign", "logabsdet"], [found.sign!, logabsdet]);
+    return named(["sign", "logabsdet"], decompose(A));
   },
 );
 
@@ -203,6 +237,7 @@ export const logdet: Op<[input: Tensor], Tensor, "method"> = composite(
   { doc: "Logarithm of determinants: NaN where one is negative, -inf where it is zero." },
   (input: Tensor) => {
     const { sign, logabsdet } = slogdet(input);
+    if (input.dtype.is_complex) return sign.log().add(logabsdet);
     return logabsdet.masked_fill(sign.lt(0), NaN);
   },
 );

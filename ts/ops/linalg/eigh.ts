@@ -1,4 +1,4 @@
-/** Eigenvalues and eigenvectors of symmetric matrices. */
+/** Eigenvalues and eigenvectors of symmetric and Hermitian matrices. */
 
 import { RuntimeError } from "../../core/errors.ts";
 import { numelOf } from "../../core/shape.ts";
@@ -6,29 +6,31 @@ import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
 import type { Args } from "../../engine/signature.ts";
 import { batchOf, checkInfo, checkSquare, complaints, forBatch, part, rowsOf, tensorOf, valuesOf } from "./batches.ts";
-import { transpose } from "./reflections.ts";
-import { symmetricSpectrum } from "./spectrum.ts";
+import { partOf, put, realNumbers, zeros } from "./numbers.ts";
+import { checkPhases, eigenPhases } from "./phases.ts";
+import { hermitianSpectrum } from "./spectrum.ts";
 import { identity } from "./triangular.ts";
 
 /** Of the lower triangle of A. */
 const decompose: Op<[A: Tensor, op: string, vectors: boolean], Tensor[]> = defineOp("linalg.eigh", "A, op, vectors", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor, op: string, vectors: boolean) {
     const n = rowsOf(A);
     const batch = batchOf(A);
     const a = valuesOf(A, op);
     const infos = new Int32Array(numelOf(batch));
     const w = new Float64Array(infos.length * n);
-    const v = new Float64Array(vectors ? a.length : 0);
+    const v = zeros(vectors ? A.numel() : 0, A.dtype.is_complex);
     forBatch(batch, (i) => {
-      const { values, rows, info } = symmetricSpectrum(part(a, i, n * n), n, vectors);
-      infos[i] = info;
-      part(w, i, n).set(values);
-      if (vectors) part(v, i, n * n).set(transpose(rows!, n, n));
+      const found = hermitianSpectrum(partOf(a, i, n * n), n, vectors);
+      infos[i] = found.info;
+      part(w, i, n).set(found.values);
+      if (vectors) put(v, i * n * n, found.vectors!);
     });
     checkInfo(op, infos, batch, complaints.eigh);
-    const L = tensorOf(w, A.shape.slice(0, -1), A);
+    const L = tensorOf(realNumbers(w), A.shape.slice(0, -1), A);
     const V = tensorOf(v, vectors ? A.shape : [0], A);
     ctx.save(L, V);
     return [L, V];
@@ -41,6 +43,7 @@ const decompose: Op<[A: Tensor, op: string, vectors: boolean], Tensor[]> = defin
     const apart = L.unsqueeze(-2).sub(L.unsqueeze(-1)).masked_fill(same, 1);
     // The skew part alone turns V and leaves it orthogonal.
     const turn = V.mH.matmul(gV);
+    checkPhases(turn.diagonal(0, -2, -1), eigenPhases("linalg_eigh_backward"));
     let middle = turn.sub(turn.mH).mul(0.5).div(apart).masked_fill(same, 0);
     if (gL !== null) middle = middle.add(gL.diag_embed());
     return [V.matmul(middle).matmul(V.mH)];
@@ -64,7 +67,7 @@ export const eigh: EighOp = composite(
   "linalg.eigh",
   "A, UPLO='L'",
   {
-    doc: "Eigenvalues, ascending, and eigenvectors (columns) of symmetric matrices, of which one triangle is read.",
+    doc: "Eigenvalues, ascending, and eigenvectors (columns) of symmetric (complex: Hermitian) matrices, of which one triangle is read.",
     method: false,
   },
   (A: Tensor, UPLO: string) => named(["eigenvalues", "eigenvectors"], eighOf("linalg.eigh", A, UPLO, true)),
@@ -73,7 +76,7 @@ export const eigh: EighOp = composite(
 export const eigvalsh: Op<[A: Tensor, ...Args<[{ UPLO?: string }]>], Tensor> = composite(
   "linalg.eigvalsh",
   "A, UPLO='L'",
-  { doc: "Eigenvalues, ascending, of symmetric matrices.", method: false },
+  { doc: "Eigenvalues, ascending, of symmetric (complex: Hermitian) matrices.", method: false },
   (A: Tensor, UPLO: string) => {
     checkSquare("linalg.eigvalsh", "A", A);
     return eighOf("linalg.eigvalsh", A, UPLO, A.requires_grad)[0];

@@ -6,20 +6,21 @@ import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { cat } from "../joining.ts";
-import { batchOf, checkSquare, forBatch, part, rowsOf, tensorOf, valuesOf } from "./batches.ts";
+import { batchOf, checkSquare, forBatch, rowsOf, tensorOf, valuesOf } from "./batches.ts";
 import { exponential } from "./exponential.ts";
 import { inv, solve } from "./lu.ts";
+import { partOf, put } from "./numbers.ts";
 
 export const matrix_exp: Op<[A: Tensor], Tensor> = defineOp("linalg.matrix_exp", "A", {
   doc: "The exponential of square matrices.",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor) {
     checkSquare("linalg.matrix_exp", "A", A);
     const n = rowsOf(A);
     const a = valuesOf(A, "linalg.matrix_exp");
     forBatch(batchOf(A), (i) => {
-      const own = part(a, i, n * n);
-      own.set(exponential(own, n));
+      put(a, i * n * n, exponential(partOf(a, i, n * n), n));
     });
     ctx.save(A);
     return tensorOf(a, A.shape, A);

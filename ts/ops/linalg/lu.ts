@@ -24,12 +24,13 @@ import {
   tensorOf,
   valuesOf,
 } from "./batches.ts";
-import { factorLU, solveLU } from "./elimination.ts";
+import { factorLU, solveLU, type Turn } from "./elimination.ts";
+import { partOf, zeros, type Numbers } from "./numbers.ts";
 import { checkSystem, identity, permutation, solveLeft } from "./triangular.ts";
 
 /** The LU of each matrix of a batch, on the host. */
 export interface Factors {
-  readonly lu: Float64Array;
+  readonly lu: Numbers;
   readonly pivots: Int32Array;
   readonly infos: Int32Array;
 }
@@ -42,28 +43,21 @@ export function factorAll(op: string, a: Tensor, pivot: boolean): Factors {
   const pivots = new Int32Array(count * k);
   const infos = new Int32Array(count);
   forBatch(batchOf(a), (i) => {
-    infos[i] = factorLU(part(lu, i, m * n), m, n, part(pivots, i, k), pivot);
+    infos[i] = factorLU(partOf(lu, i, m * n), m, n, part(pivots, i, k), pivot);
   });
   return { lu, pivots, infos };
 }
 
 /** Solves with each matrix's factors; `b`, n x r each, becomes the solutions. */
-export function solveAll(
-  { lu, pivots }: Factors,
-  batch: Shape,
-  n: number,
-  b: Float64Array,
-  r: number,
-  transposed: boolean,
-): void {
+export function solveAll({ lu, pivots }: Factors, batch: Shape, n: number, b: Numbers, r: number, turn: Turn): void {
   forBatch(batch, (i) => {
-    solveLU(part(lu, i, n * n), n, part(pivots, i, n), part(b, i, n * r), r, transposed);
+    solveLU(partOf(lu, i, n * n), n, part(pivots, i, n), partOf(b, i, n * r), r, turn);
   });
 }
 
 /** Filled by the forward pass with what is no output of the op. (A class: a plain object would be taken for options.) */
 export class Found {
-  factors: Factors = { lu: new Float64Array(0), pivots: new Int32Array(0), infos: new Int32Array(0) };
+  factors: Factors = { lu: zeros(0, false), pivots: new Int32Array(0), infos: new Int32Array(0) };
 }
 
 type FactorOp = Op<[A: Tensor, pivot: boolean, found: Found], Tensor>;
@@ -71,6 +65,7 @@ type FactorOp = Op<[A: Tensor, pivot: boolean, found: Found], Tensor>;
 const factor: FactorOp = defineOp("linalg.lu_factor_ex", "A, pivot, found", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor, pivot: boolean, found: Found) {
     const factors = factorAll("linalg.lu_factor", A, pivot);
     found.factors = factors;
@@ -209,10 +204,11 @@ type SolveByLU = Op<[LU: Tensor, pivots: Int32Array, B: Tensor, adjoint: boolean
 const solveByLU: SolveByLU = defineOp("linalg.lu_solve", "LU, pivots, B, adjoint", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, LU: Tensor, pivots: Int32Array, B: Tensor, adjoint: boolean) {
     const [n, r] = [rowsOf(B), columnsOf(B)];
     const b = valuesOf(B, "linalg.lu_solve");
-    solveAll({ lu: valuesOf(LU, "linalg.lu_solve"), pivots, infos: pivots }, batchOf(B), n, b, r, adjoint);
+    solveAll({ lu: valuesOf(LU, "linalg.lu_solve"), pivots, infos: pivots }, batchOf(B), n, b, r, adjoint ? "H" : "");
     const X = tensorOf(b, B.shape, B);
     ctx.state = { pivots, adjoint };
     ctx.save(LU, ctx.needs[0] ? X : null);
@@ -267,11 +263,12 @@ type SolveOp = Op<[A: Tensor, B: Tensor, found: Found], Tensor>;
 export const solveSystem: SolveOp = defineOp("linalg.solve", "A, B, found", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor, B: Tensor, found: Found) {
     const factors = factorAll("linalg.solve", A, true);
     found.factors = factors;
     const b = valuesOf(B, "linalg.solve");
-    solveAll(factors, batchOf(B), rowsOf(B), b, columnsOf(B), false);
+    solveAll(factors, batchOf(B), rowsOf(B), b, columnsOf(B), "");
     const X = tensorOf(b, B.shape, B);
     ctx.state = factors;
     ctx.save(A, ctx.needs[0] ? X : null);
@@ -283,7 +280,7 @@ export const solveSystem: SolveOp = defineOp("linalg.solve", "A, B, found", {
     if (is_grad_enabled()) gB = solveSystem(A.mH, g, new Found());
     else {
       const b = valuesOf(g, "linalg.solve");
-      solveAll(ctx.state as Factors, batchOf(g), rowsOf(g), b, columnsOf(g), true);
+      solveAll(ctx.state as Factors, batchOf(g), rowsOf(g), b, columnsOf(g), "H");
       gB = tensorOf(b, g.shape, g);
     }
     return [ctx.needs[0] ? gB.matmul(X.mH).neg() : null, gB];

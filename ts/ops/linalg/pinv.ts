@@ -6,6 +6,7 @@ import { formatShape, numelOf, sameShape, type Shape } from "../../core/shape.ts
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
+import { zeros as zerosOf } from "../creation.ts";
 import {
   batchOf,
   broadcastBatches,
@@ -16,6 +17,7 @@ import {
   checkSquare,
   columnsOf,
   complaints,
+  epsilonOf,
   filledWith,
   forBatch,
   part,
@@ -25,8 +27,21 @@ import {
 } from "./batches.ts";
 import { eighOf } from "./eigh.ts";
 import { solveTriangle } from "./elimination.ts";
-import { applyQ, factorQR, transpose } from "./reflections.ts";
-import { singularValues } from "./spectrum.ts";
+import {
+  copyOf,
+  multiply,
+  partOf,
+  put,
+  realNumbers,
+  scaleRow,
+  sizeAt,
+  slice,
+  transpose,
+  zeros,
+  type Numbers,
+} from "./numbers.ts";
+import { applyQ, factorQR } from "./reflections.ts";
+import { singularValues } from "./singular.ts";
 import { svdOf, threshold, type Tolerance } from "./svd.ts";
 
 /** dA from the gradient of A's pseudo-inverse P (Golub and Pereyra 1973), A's rank being locally constant. */
@@ -47,9 +62,10 @@ const pinvCore: Op<[A: Tensor, atol: Tolerance, rtol: Tolerance, hermitian: bool
   {
     doc: "",
     method: false,
+    complex: true,
     forward(ctx, A: Tensor, atol: Tolerance, rtol: Tolerance, hermitian: boolean) {
       let P: Tensor;
-      if (A.numel() === 0) P = A.mT.clone();
+      if (A.numel() === 0) P = A.mH.clone();
       else {
         const reciprocal = (values: Tensor, sizes: Tensor): Tensor => {
           const limit = threshold(A, sizes.amax(-1), atol, rtol);
@@ -105,20 +121,20 @@ class Extras {
   }
 }
 
-/** Full rank: by QR of A, or where A is wide of A^T; returns 0, or the row where R is zero. */
-function fullRank(a: Float64Array, m: number, n: number, b: Float64Array, r: number, x: Float64Array): number {
+/** Full rank: by QR of A, or where A is wide of A^H; returns 0, or the row where R is zero. */
+function fullRank(a: Numbers, m: number, n: number, b: Numbers, r: number, x: Numbers): number {
   const wide = m < n;
-  const tall = wide ? transpose(a, m, n) : a.slice();
+  const tall = wide ? transpose(a, m, n, true) : copyOf(a);
   const [rows, k] = wide ? [n, m] : [m, n];
   const taus = factorQR(tall, rows, k);
-  for (let i = 0; i < k; i++) if (tall[i * k + i] === 0) return i + 1;
-  const work = new Float64Array(rows * r);
-  work.set(b);
+  for (let i = 0; i < k; i++) if (sizeAt(tall, i * k + i) === 0) return i + 1;
+  const work = zeros(rows * r, a.im !== null);
+  put(work, 0, b);
   if (!wide) applyQ(tall, rows, k, taus, work, r, true);
   // R in a square of its own.
-  solveTriangle(tall, k, work, r, true, false, wide);
+  solveTriangle(tall, k, work, r, true, false, wide ? "H" : "");
   if (wide) applyQ(tall, rows, k, taus, work, r, false);
-  x.set(work.subarray(0, n * r));
+  put(x, 0, slice(work, 0, n * r));
   return 0;
 }
 
@@ -128,31 +144,28 @@ const lstsqCore: Op<[A: Tensor, B: Tensor, rcond: number, driver: Driver, extras
   {
     doc: "",
     method: false,
+    complex: true,
     forward(ctx, A: Tensor, B: Tensor, rcond: number, driver: Driver, { infos, ranks, sizes }: Extras) {
       const [m, n, r] = [rowsOf(A), columnsOf(A), columnsOf(B)];
       const k = Math.min(m, n);
       const batch = batchOf(A);
       const [a, b] = [valuesOf(A, "linalg.lstsq"), valuesOf(B, "linalg.lstsq")];
-      const x = new Float64Array(numelOf(batch) * n * r);
+      const x = zeros(numelOf(batch) * n * r, A.dtype.is_complex);
       forBatch(batch, (i) => {
-        const [matrix, right, out] = [part(a, i, m * n), part(b, i, m * r), part(x, i, n * r)];
+        const [matrix, right, out] = [partOf(a, i, m * n), partOf(b, i, m * r), partOf(x, i, n * r)];
         if (driver === "gels") {
           infos[i] = fullRank(matrix, m, n, right, r, out);
           return;
         }
-        const { values, left, right: rows, info } = singularValues(matrix, m, n, true, false);
+        const { values, U, Vh, info } = singularValues(matrix, m, n, true, false);
         if (info !== 0) throw new LinAlgError(`torch.linalg.lstsq: ${complaints.svd()}`);
         part(sizes, i, k).set(values);
         const limit = rcond * (values[0] ?? 0);
+        const along = multiply(U!, right, k, m, r, true);
         let rank = 0;
-        for (; rank < k && values[rank] > limit; rank++) {
-          for (let c = 0; c < r; c++) {
-            let along = 0;
-            for (let p = 0; p < m; p++) along += left![rank * m + p] * right[p * r + c];
-            along /= values[rank];
-            for (let p = 0; p < n; p++) out[p * r + c] += along * rows![rank * n + p];
-          }
-        }
+        while (rank < k && values[rank] > limit) rank++;
+        for (let p = 0; p < k; p++) scaleRow(along, p * r, 1, r, p < rank ? 1 / values[p] : 0, 0);
+        put(out, 0, multiply(Vh!, along, n, k, r, true));
         ranks[i] = BigInt(rank);
       });
       ctx.save(A, B);
@@ -202,7 +215,7 @@ export const lstsq: LstsqOp = composite(
     const batch: Shape = batchOf(a);
     const count = numelOf(batch);
     const extras = new Extras(count, Math.min(m, n));
-    const epsilon = a.dtype.itemsize === 8 ? 2 ** -52 : 2 ** -23;
+    const epsilon = epsilonOf(a.dtype);
     const given = rcond === null ? epsilon * Math.max(m, n) : Number(rcond);
     const X = lstsqCore(a, b, given < 0 ? epsilon : given, by, extras);
     checkInfo(
@@ -212,12 +225,13 @@ export const lstsq: LstsqOp = composite(
       (i) =>
         `The least squares solution could not be computed because the input matrix does not have full rank (error code: ${i}).`,
     );
-    const none = a.detach().new_zeros([0]);
+    const none = zerosOf([0], { dtype: a.dtype.real, device: a.device });
     const ranked = by !== "gels";
     const full = !ranked || extras.ranks.every((rank) => rank === BigInt(n));
-    const residuals = m > n && by !== "gelsy" && full ? a.detach().matmul(X.detach()).sub(b.detach()).square().sum(-2) : none;
+    const residuals =
+      m > n && by !== "gelsy" && full ? a.detach().matmul(X.detach()).sub(b.detach()).abs().square().sum(-2) : none;
     const rank = ranked ? filledWith(extras.ranks, batch, int64, a) : none.to(int64);
-    const sizes = by === "gelsd" || by === "gelss" ? tensorOf(extras.sizes, [...batch, Math.min(m, n)], a) : none;
+    const sizes = by === "gelsd" || by === "gelss" ? tensorOf(realNumbers(extras.sizes), [...batch, Math.min(m, n)], a) : none;
     return named(["solution", "residuals", "rank", "singular_values"], [vector ? X.squeeze(-1) : X, residuals, rank, sizes]);
   },
 );

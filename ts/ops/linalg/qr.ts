@@ -7,18 +7,8 @@ import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { cat } from "../joining.ts";
-import {
-  batchOf,
-  checkAlike,
-  checkFloating,
-  checkMatrix,
-  columnsOf,
-  forBatch,
-  part,
-  rowsOf,
-  tensorOf,
-  valuesOf,
-} from "./batches.ts";
+import { batchOf, checkAlike, checkFloating, checkMatrix, columnsOf, forBatch, rowsOf, tensorOf, valuesOf } from "./batches.ts";
+import { partOf, put, slice, zeros } from "./numbers.ts";
 import { applyQ, factorQR, formQ } from "./reflections.ts";
 import { identity, solveLeft } from "./triangular.ts";
 
@@ -28,19 +18,21 @@ type Mode = "reduced" | "complete" | "r";
 const decompose: Op<[A: Tensor, mode: Mode], Tensor[]> = defineOp("linalg.qr", "A, mode", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor, mode: Mode) {
     const [m, n] = [rowsOf(A), columnsOf(A)];
     const columns = mode === "complete" ? m : Math.min(m, n);
     const batch = batchOf(A);
     const a = valuesOf(A, "linalg.qr");
-    const q = new Float64Array(mode === "r" ? 0 : numelOf(batch) * m * columns);
-    const r = new Float64Array(numelOf(batch) * columns * n);
+    const complex = A.dtype.is_complex;
+    const q = zeros(mode === "r" ? 0 : numelOf(batch) * m * columns, complex);
+    const r = zeros(numelOf(batch) * columns * n, complex);
     forBatch(batch, (b) => {
-      const own = part(a, b, m * n);
+      const own = partOf(a, b, m * n);
       const taus = factorQR(own, m, n);
-      if (mode !== "r") part(q, b, m * columns).set(formQ(own, m, n, taus, columns));
-      const upper = part(r, b, columns * n);
-      for (let i = 0; i < Math.min(m, n); i++) upper.set(own.subarray(i * n + i, (i + 1) * n), i * n + i);
+      if (mode !== "r") put(q, b * m * columns, formQ(own, m, n, taus, columns));
+      const upper = partOf(r, b, columns * n);
+      for (let i = 0; i < Math.min(m, n); i++) put(upper, i * n + i, slice(own, i * n + i, (i + 1) * n));
     });
     const Q = tensorOf(q, mode === "r" ? [0] : [...batch, m, columns], A);
     const R = tensorOf(r, [...batch, columns, n], A);
@@ -117,13 +109,14 @@ export const geqrf: Op<[input: Tensor], Tensor[] & { readonly a: Tensor; readonl
 const rawQR: Op<[input: Tensor], Tensor[]> = defineOp("geqrf", "input", {
   doc: "",
   method: false,
+  complex: true,
   forward(_ctx, input: Tensor) {
     const [m, n] = [rowsOf(input), columnsOf(input)];
     const k = Math.min(m, n);
     const a = valuesOf(input, "geqrf");
-    const tau = new Float64Array(numelOf(batchOf(input)) * k);
+    const tau = zeros(numelOf(batchOf(input)) * k, input.dtype.is_complex);
     forBatch(batchOf(input), (i) => {
-      part(tau, i, k).set(factorQR(part(a, i, m * n), m, n));
+      put(tau, i * k, factorQR(partOf(a, i, m * n), m, n));
     });
     return [tensorOf(a, input.shape, input), tensorOf(tau, [...batchOf(input), k], input)];
   },
@@ -150,7 +143,7 @@ function reflectedNow(op: string, A: Tensor, tau: Tensor, C: Tensor, transposed:
   const [m, n, k, width] = [rowsOf(A), columnsOf(A), tau.shape.at(-1)!, columnsOf(C)];
   const [a, t, c] = [valuesOf(A, op), valuesOf(tau, op), valuesOf(C, op)];
   forBatch(batchOf(C), (i) => {
-    applyQ(part(a, i, m * n), m, n, part(t, i, k), part(c, i, m * width), width, transposed);
+    applyQ(partOf(a, i, m * n), m, n, partOf(t, i, k), partOf(c, i, m * width), width, transposed);
   });
   return tensorOf(c, C.shape, C);
 }

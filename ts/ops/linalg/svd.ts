@@ -1,11 +1,12 @@
 /** Singular value decompositions, and what they tell: ranks, condition numbers. */
 
-import { float64, int64, type Scalar } from "../../core/dtype.ts";
+import { int64, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { numelOf } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
 import type { Args } from "../../engine/signature.ts";
+import { zeros as zerosOf } from "../creation.ts";
 import { matrixNormOf } from "../norms.ts";
 import {
   batchOf,
@@ -14,6 +15,7 @@ import {
   checkSquare,
   columnsOf,
   complaints,
+  epsilonOf,
   forBatch,
   part,
   rowsOf,
@@ -22,8 +24,9 @@ import {
 } from "./batches.ts";
 import { eighOf } from "./eigh.ts";
 import { inverted } from "./lu.ts";
-import { transpose } from "./reflections.ts";
-import { singularValues } from "./spectrum.ts";
+import { partOf, put, realNumbers, zeros } from "./numbers.ts";
+import { checkPhases } from "./phases.ts";
+import { singularValues } from "./singular.ts";
 
 /** U, S, Vh; without vectors U and Vh are empty. */
 const decompose: Op<[A: Tensor, op: string, vectors: boolean, full: boolean], Tensor[]> = defineOp(
@@ -32,6 +35,7 @@ const decompose: Op<[A: Tensor, op: string, vectors: boolean, full: boolean], Te
   {
     doc: "",
     method: false,
+    complex: true,
     forward(ctx, A: Tensor, op: string, vectors: boolean, full: boolean) {
       const [m, n] = [rowsOf(A), columnsOf(A)];
       const k = Math.min(m, n);
@@ -40,21 +44,21 @@ const decompose: Op<[A: Tensor, op: string, vectors: boolean, full: boolean], Te
       const count = numelOf(batch);
       const a = valuesOf(A, op);
       const s = new Float64Array(count * k);
-      const u = new Float64Array(vectors ? count * m * wide : 0);
-      const v = new Float64Array(vectors ? count * high * n : 0);
+      const u = zeros(vectors ? count * m * wide : 0, A.dtype.is_complex);
+      const v = zeros(vectors ? count * high * n : 0, A.dtype.is_complex);
       const infos = new Int32Array(count);
       forBatch(batch, (i) => {
-        const { values, left, right, info } = singularValues(part(a, i, m * n), m, n, vectors, full);
+        const { values, U, Vh, info } = singularValues(partOf(a, i, m * n), m, n, vectors, full);
         infos[i] = info;
         if (info !== 0) return;
         part(s, i, k).set(values);
         if (!vectors) return;
-        part(u, i, m * wide).set(transpose(left!, wide, m));
-        part(v, i, high * n).set(right!);
+        put(u, i * m * wide, U!);
+        put(v, i * high * n, Vh!);
       });
       checkInfo(op, infos, batch, complaints.svd);
       const U = tensorOf(u, vectors ? [...batch, m, wide] : [0], A);
-      const S = tensorOf(s, [...batch, k], A);
+      const S = tensorOf(realNumbers(s), [...batch, k], A);
       const Vh = tensorOf(v, vectors ? [...batch, high, n] : [0], A);
       ctx.save(U, S, Vh);
       return [U, S, Vh];
@@ -76,10 +80,20 @@ function gradient(gU: Tensor | null, gS: Tensor | null, gVh: Tensor | null, U: T
   const skew = (x: Tensor): Tensor => x.sub(x.mH);
   const [across, down] = [S.unsqueeze(-2), S.unsqueeze(-1)];
   const apart = across.sub(down).mul(across.add(down)).add(S.mul(0).add(1).diag_embed());
-  const left = gU === null ? null : skew(U.mH.matmul(gU)).mul(across);
-  const right = gVh === null ? null : skew(Vh.matmul(gVh.mH)).mul(down);
-  let middle = (left === null ? right! : right === null ? left : left.add(right)).div(apart);
+  const [left, right] = [gU === null ? null : skew(U.mH.matmul(gU)), gVh === null ? null : skew(Vh.matmul(gVh.mH))];
+  if (U.dtype.is_complex) {
+    checkPhases(
+      (left === null ? right! : right === null ? left : left.add(right)).diagonal(0, -2, -1),
+      "svd_backward: The singular vectors in the complex case are specified up to multiplication by e^{i phi}. The specified loss function depends on this phase term, making it ill-defined.",
+    );
+  }
+  const [fromLeft, fromRight] = [left?.mul(across) ?? null, right?.mul(down) ?? null];
+  let middle = (fromLeft === null ? fromRight! : fromRight === null ? fromLeft : fromLeft.add(fromRight)).div(apart);
   if (gS !== null) middle = middle.add(gS.diag_embed());
+  // Phases of a pair of vectors turn together; against each other they do not.
+  if (U.dtype.is_complex && left !== null && right !== null) {
+    middle = middle.add(left.diagonal(0, -2, -1).div(S.mul(2)).diag_embed());
+  }
   let out = U.matmul(middle).matmul(Vh);
   if (m > k && gU !== null) {
     const scaled = gU.div(across);
@@ -140,11 +154,11 @@ export type Tolerance = Scalar | Tensor | null;
 
 /** max(atol, rtol * greatest), per matrix; where neither is given (or atol is 0), rtol is eps times the greater size. */
 export function threshold(A: Tensor, greatest: Tensor, atol: Tolerance, rtol: Tolerance): Tensor {
-  const standard = (A.dtype === float64 ? 2 ** -52 : 2 ** -23) * Math.max(rowsOf(A), columnsOf(A));
+  const standard = epsilonOf(A.dtype) * Math.max(rowsOf(A), columnsOf(A));
   const absolute = atol ?? 0;
   let relative = rtol;
   if (relative === null) {
-    if (absolute instanceof Tensor) relative = absolute.gt(0).logical_not().to(A.dtype).mul(standard);
+    if (absolute instanceof Tensor) relative = absolute.gt(0).logical_not().to(A.dtype.real).mul(standard);
     else relative = Number(absolute) > 0 ? 0 : standard;
   }
   const scaled = greatest.mul(relative);
@@ -163,7 +177,7 @@ export const matrix_rank: RankOp = composite(
     checkMatrix(op, "A", A);
     const a = A.detach();
     if (hermitian) checkSquare(op, "A", A);
-    if (a.numel() === 0) return a.new_zeros(batchOf(a), { dtype: int64 });
+    if (a.numel() === 0) return zerosOf(batchOf(a), { dtype: int64, device: a.device });
     const sizes = hermitian ? eighOf(op, a, "L", false)[0].abs() : singular(op, a);
     const limit = tol === null ? threshold(a, sizes.amax(-1), atol, rtol) : sizes.amax(-1).mul(0).add(tol);
     return sizes.gt(limit.unsqueeze(-1)).sum(-1);
@@ -183,7 +197,7 @@ export const cond: Op<[A: Tensor, ...Args<[{ p?: Order }]>], Tensor> = composite
     const op = "linalg.cond";
     checkMatrix(op, "A", A);
     const order = typeof p === "string" || p === null ? p : Number(p);
-    if (A.numel() === 0) return A.sum([-2, -1]);
+    if (A.numel() === 0) return A.abs().sum([-2, -1]);
     if (order === null || order === 2 || order === -2) {
       const S = singular(op, A);
       const [first, last] = [S.select(-1, 0), S.select(-1, -1)];
@@ -193,7 +207,7 @@ export const cond: Op<[A: Tensor, ...Args<[{ p?: Order }]>], Tensor> = composite
       throw new RuntimeError(`${op} got an invalid norm type: ${order}; use 'fro', 'nuc', ±1, ±2 or ±inf`);
     }
     const { inverse, infos } = inverted(op, A);
-    const singularOnes = tensorOf(Float64Array.from(infos), batchOf(A), A).ne(0);
+    const singularOnes = tensorOf(realNumbers(Float64Array.from(infos)), batchOf(A), A).ne(0);
     const finite = inverse.masked_fill(singularOnes.unsqueeze(-1).unsqueeze(-1), 0);
     const norm = (x: Tensor): Tensor => matrixNormOf(op, x, order, [-2, -1], false, null);
     return norm(A).mul(norm(finite)).masked_fill(singularOnes, Infinity);

@@ -13,12 +13,12 @@ import {
   checkSquare,
   columnsOf,
   forBatch,
-  part,
   rowsOf,
   tensorOf,
   valuesOf,
 } from "./batches.ts";
 import { solveTriangle } from "./elimination.ts";
+import { partOf, zeros } from "./numbers.ts";
 
 /** Identity matrices in the type and on the device of `like`. */
 export function identity(like: Tensor, n: number, batch: Shape, m: number = n): Tensor {
@@ -31,12 +31,13 @@ type SolveLeft = Op<[A: Tensor, B: Tensor, upper: boolean, unit: boolean], Tenso
 export const solveLeft: SolveLeft = defineOp("linalg.solve_triangular", "A, B, upper, unitriangular", {
   doc: "",
   method: false,
+  complex: true,
   forward(ctx, A: Tensor, B: Tensor, upper: boolean, unit: boolean) {
     const [n, r] = [rowsOf(B), columnsOf(B)];
     const a = valuesOf(A, "linalg.solve_triangular");
     const b = valuesOf(B, "linalg.solve_triangular");
     forBatch(batchOf(B), (i) => {
-      solveTriangle(part(a, i, n * n), n, part(b, i, n * r), r, upper, unit, false);
+      solveTriangle(partOf(a, i, n * n), n, partOf(b, i, n * r), r, upper, unit, "");
     });
     const X = tensorOf(b, B.shape, B);
     ctx.state = { upper, unit };
@@ -84,7 +85,7 @@ export const solve_triangular: TriangularOp = composite(
 /** P of a factorisation, from its pivots (row i was exchanged with row pivots[i] - 1). */
 export function permutation(pivots: Int32Array, batch: Shape, m: number, like: Tensor): Tensor {
   const k = pivots.length / Math.max(numelOf(batch), 1);
-  const values = new Float64Array(numelOf(batch) * m * m);
+  const values = zeros(numelOf(batch) * m * m, like.dtype.is_complex);
   forBatch(batch, (b) => {
     const rows = Array.from({ length: m }, (_, i) => i);
     for (let i = 0; i < k; i++) {
@@ -92,7 +93,7 @@ export function permutation(pivots: Int32Array, batch: Shape, m: number, like: T
       [rows[i], rows[other]] = [rows[other], rows[i]];
     }
     rows.forEach((row, column) => {
-      values[b * m * m + row * m + column] = 1;
+      values.re[b * m * m + row * m + column] = 1;
     });
   });
   return tensorOf(values, [...batch, m, m], like);
