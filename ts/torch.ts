@@ -23,6 +23,9 @@ export { load, type MapLocation, type TorchLoadOptions } from "./io/torch_load.t
 export { save } from "./io/torch_save.ts";
 export { from_image, type FromImageOptions, type ImageLike, type ImageMode, type ImageSource } from "./io/image.ts";
 export * as nn from "./nn/index.ts";
+/** @internal What sub-paths declare their classes and functions with. */
+export { bind as _bind, layer as _layer } from "./nn/layer.ts";
+export type { Args } from "./engine/signature.ts";
 export * as optim from "./optim/index.ts";
 export * as special from "./ops/special.ts";
 export * as utils from "./utils.ts";
