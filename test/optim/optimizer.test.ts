@@ -87,6 +87,144 @@ describe("steps", () => {
   });
 });
 
+describe("options", () => {
+  it("a differentiable step belongs to the graph", () => {
+    const makers: ((p: Tensor) => optim.Optimizer)[] = [
+      (p) => new optim.SGD([p], { lr: 0.1, differentiable: true }),
+      (p) => new optim.SGD([p], { lr: 0.1, momentum: 0.9, nesterov: true, differentiable: true }),
+      (p) => new optim.Adam([p], { lr: 0.1, amsgrad: true, weight_decay: 0.1, differentiable: true }),
+      (p) => new optim.AdamW([p], { lr: 0.1, differentiable: true }),
+      (p) => new optim.RMSprop([p], { lr: 0.1, momentum: 0.5, centered: true, differentiable: true }),
+      (p) => new optim.Adagrad([p], { lr: 0.1, differentiable: true }),
+      (p) => new optim.Adadelta([p], { differentiable: true }),
+      (p) => new optim.Adamax([p], { lr: 0.1, differentiable: true }),
+      (p) => new optim.NAdam([p], { lr: 0.1, differentiable: true }),
+      (p) => new optim.RAdam([p], { lr: 0.1, differentiable: true }),
+    ];
+    for (const make of makers) {
+      const after = (start: Tensor): Tensor => {
+        const p = start.clone();
+        p.grad = start.pow(3);
+        make(p).step();
+        return p.sum();
+      };
+      const start = torch.tensor([0.7, -1.3], { dtype: torch.float64, requires_grad: true });
+      expect(torch.autograd.gradcheck(after, [start])).toBe(true);
+    }
+  });
+  it("a learning rate may be a tensor, which schedules fill", () => {
+    const p = param([1]);
+    const lr = torch.tensor(0.5);
+    const optimizer = new optim.Adam([p], { lr });
+    const scheduler = new optim.lr_scheduler.ExponentialLR(optimizer, 0.5);
+    p.grad = torch.ones([1]);
+    optimizer.step();
+    close(p, [0.5]);
+    scheduler.step();
+    expect(lr.item_sync()).toBe(0.25);
+    expect(scheduler.get_last_lr()).toEqual([0.25]);
+    optimizer.step();
+    close(p, [0.25]);
+    const other = new optim.Adam([param([1])]);
+    other.load_state_dict(optimizer.state_dict());
+    expect((other.param_groups[0]!.lr as unknown as Tensor).item_sync()).toBe(0.25);
+  });
+  it("Adam with decoupled decay is AdamW", () => {
+    const results = [
+      (p: Tensor) => new optim.Adam([p], { lr: 0.1, weight_decay: 0.3, decoupled_weight_decay: true }),
+      (p: Tensor) => new optim.AdamW([p], { lr: 0.1, weight_decay: 0.3 }),
+      (p: Tensor) => new optim.Adam([p], { lr: 0.1, weight_decay: 0.3 }),
+    ].map((make) => {
+      const p = param([1, -2]);
+      const optimizer = make(p);
+      for (let i = 0; i < 3; i++) {
+        p.grad = p.detach().mul(0.5);
+        optimizer.step();
+      }
+      return p.tolist_sync();
+    });
+    expect(results[0]).toEqual(results[1]);
+    expect(results[0]).not.toEqual(results[2]);
+    expect("decoupled_weight_decay" in new optim.Adam([param([1])]).param_groups[0]!).toBe(false);
+  });
+  it("hooks see state dicts, and may give others", () => {
+    const optimizer = new optim.SGD([param([1])], { lr: 1 });
+    const calls: string[] = [];
+    optimizer.register_state_dict_pre_hook(() => void calls.push("save"));
+    optimizer.register_state_dict_post_hook((_, saved) => ({ ...saved, state: { 7: {} } }));
+    optimizer.register_load_state_dict_pre_hook((_, given) => {
+      const [group] = given.param_groups;
+      return { ...given, param_groups: [{ ...group, lr: 3 }] };
+    });
+    const last = optimizer.register_load_state_dict_post_hook(() => void calls.push("loaded"));
+    optimizer.register_load_state_dict_post_hook(() => void calls.push("first"), { prepend: true });
+    const saved = optimizer.state_dict();
+    expect(saved.state).toEqual({ 7: {} });
+    optimizer.load_state_dict(saved);
+    expect(optimizer.param_groups[0]!.lr).toBe(3);
+    last.remove();
+    optimizer.load_state_dict(saved);
+    expect(calls).toEqual(["save", "first", "loaded", "first"]);
+    const all = optim.register_optimizer_step_post_hook((which, args) => void calls.push(which.constructor.name, String(args)));
+    optimizer.step();
+    all.remove();
+    optimizer.step();
+    expect(calls.slice(4)).toEqual(["SGD", ""]);
+  });
+  it("prints its groups", () => {
+    const text = new optim.SGD([param([1])], { lr: 0.1 }).toString();
+    expect(text).toMatch(/^SGD \(\nParameter Group 0\n {4}dampening: 0\n/);
+    expect(text).toContain("    foreach: None\n    fused: None\n    lr: 0.1\n");
+  });
+});
+
+describe("Muon", () => {
+  it("steps along orthogonal matrices", () => {
+    for (const shape of [
+      [4, 6],
+      [6, 4],
+    ]) {
+      torch.manual_seed(1);
+      const start = torch.randn(shape);
+      const p = start.clone().requires_grad_();
+      const grad = torch.randn(shape);
+      p.grad = grad.clone();
+      new optim.Muon([p], { lr: 0.5, weight_decay: 0.2 }).step();
+      const ratio = Math.sqrt(Math.max(1, shape[0]! / shape[1]!));
+      const step = start
+        .mul(1 - 0.5 * 0.2)
+        .sub(p.detach())
+        .div(0.5 * ratio);
+      const { U, S, Vh } = torch.linalg.svd(grad, { full_matrices: false });
+      // The gradient's singular vectors; singular values between 0.68 and 1.2, roughly, which is what the polynomial is for.
+      const values = torch.diagonal(U.mT.matmul(step).matmul(Vh.mT)).tolist_sync() as number[];
+      values.forEach((v) => expect(Math.abs(v - 0.95)).toBeLessThan(0.35));
+      expect(
+        U.mT
+          .matmul(step)
+          .matmul(Vh.mT)
+          .sub(torch.diag(torch.tensor(values)))
+          .abs()
+          .max()
+          .item_sync(),
+      ).toBeLessThan(0.03);
+      expect(S.shape).toEqual([4]);
+    }
+  });
+  it("takes matrices only, and PyTorch's rates", () => {
+    expect(() => new optim.Muon([param([1])])).toThrow(/only supports 2D parameters/);
+    const p = torch.ones([2, 3], { requires_grad: true });
+    expect(() => new optim.Muon([p], { adjust_lr_fn: "other" as never })).toThrow(/not supported/);
+    const changes = ([null, "match_rms_adamw"] as const).map((adjust_lr_fn) => {
+      const q = torch.ones([2, 3], { requires_grad: true });
+      q.grad = torch.eye(3).narrow(0, 0, 2).clone();
+      new optim.Muon([q], { lr: 0.1, weight_decay: 0, adjust_lr_fn }).step();
+      return 1 - Number(q.select(0, 0).select(0, 0).item_sync());
+    });
+    expect(changes[1]! / changes[0]!).toBeCloseTo(0.2 * Math.sqrt(3), 2);
+  });
+});
+
 describe("groups and state", () => {
   it("groups have options of their own", () => {
     const [a, b, c] = [param([1]), param([1]), param([1])];
@@ -108,7 +246,9 @@ describe("groups and state", () => {
     expect(() => new optim.SGD([p], { nesterov: true })).toThrow(/Nesterov momentum requires/);
     expect(() => new optim.Adam([p], { betas: [1, 0.9] })).toThrow(/Invalid beta parameter at index 0: 1/);
     expect(() => new optim.Adam([p], { momentum: 1 } as never)).toThrow(TypeError);
-    expect(() => new optim.Adam([p], { differentiable: true })).toThrow(torch.NotImplementedError);
+    expect(() => new optim.Adam([p], { fused: true, differentiable: true })).toThrow(torch.RuntimeError);
+    expect(() => new optim.SGD([p], { fused: true, foreach: true })).toThrow(/cannot be `True` together/);
+    expect(() => new optim.SGD([p], { lr: torch.ones([2]) })).toThrow(/1-element/);
   });
   it("a checkpoint goes on exactly where it was", () => {
     const run = (optimizer: optim.Optimizer, p: Tensor, steps: number): void => {

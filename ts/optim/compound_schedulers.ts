@@ -3,8 +3,8 @@
 import { ValueError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import { bindArguments, parseSignature, type Args } from "../engine/signature.ts";
-import { Optimizer } from "./optimizer.ts";
-import { LRScheduler, perGroup, schedulerArguments, type SchedulerStateDict } from "./scheduler.ts";
+import { numberOf, Optimizer } from "./optimizer.ts";
+import { LRScheduler, perGroup, schedulerArguments, setRate, type SchedulerStateDict } from "./scheduler.ts";
 
 function checkSame(name: string, optimizer: Optimizer, schedulers: readonly LRScheduler[]): void {
   schedulers.forEach((s, i) => {
@@ -56,7 +56,7 @@ export class SequentialLR extends LRScheduler {
     this.schedulers = schedulers;
     this.last_epoch = o.last_epoch + 1;
     // Each of them has made its first step already: undo all but the first's.
-    for (const group of optimizer.param_groups) group.lr = group.initial_lr as number;
+    for (const group of optimizer.param_groups) setRate(group, group.initial_lr as number);
     for (const s of schedulers) s.last_epoch--;
     schedulers[0]!._initial_step();
     this._last_lr = schedulers[0]!.get_last_lr();
@@ -203,8 +203,9 @@ export class ReduceLROnPlateau extends LRScheduler {
     }
     if (this.num_bad_epochs > this.patience) {
       this.groups.forEach((group, i) => {
-        const lr = Math.max(group.lr * this.factor, this.min_lrs[i]!);
-        if (group.lr - lr > this.eps) group.lr = lr;
+        const old = numberOf(group.lr);
+        const lr = Math.max(old * this.factor, this.min_lrs[i]!);
+        if (old - lr > this.eps) setRate(group, lr);
       });
       this.cooldown_counter = this.cooldown;
       this.num_bad_epochs = 0;

@@ -3,7 +3,7 @@
 import { ValueError } from "../core/errors.ts";
 import type { Args } from "../engine/signature.ts";
 import type { Optimizer, ParamGroup } from "./optimizer.ts";
-import { LRScheduler, perGroup, schedulerArguments, schedulerSignature } from "./scheduler.ts";
+import { LRScheduler, perGroup, schedulerArguments, schedulerSignature, setRate } from "./scheduler.ts";
 
 type PerGroup = number | readonly number[];
 
@@ -60,7 +60,6 @@ export class CosineAnnealingWarmRestarts extends LRScheduler {
         this.T_i = this.T_0 * this.T_mult ** n;
       }
     }
-    this._step_count++;
     this.last_epoch = Math.floor(epoch);
     this.setLrs(this.get_lr());
   }
@@ -277,7 +276,7 @@ export class CyclicLR extends LRScheduler {
     const base = perGroup("base_lr", optimizer, o.base_lr);
     if (o.last_epoch === -1) {
       optimizer.param_groups.forEach((group, i) => {
-        group.lr = base[i]!;
+        setRate(group, base[i]!);
       });
     }
     super(optimizer, o.last_epoch);

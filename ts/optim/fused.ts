@@ -16,6 +16,11 @@ export interface Slot {
   readonly step: number;
 }
 
+/** Whether a group's options leave it to the kernel. */
+export function usesKernel({ fused, differentiable }: { fused?: boolean | null; differentiable?: boolean }): boolean {
+  return fused !== false && differentiable !== true;
+}
+
 /** Whether the kernel can update these in place. */
 export function fits({ param, state }: Slot): boolean {
   const grad = param._grad;

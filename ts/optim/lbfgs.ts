@@ -7,12 +7,13 @@ import { keep } from "../engine/memory.ts";
 import { parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
 import {
-  checkOption,
+  checkCommon,
   Optimizer,
   optimizerArguments,
   type OptimizerStateDict,
   type ParamGroup,
   type ParamsInput,
+  type Rate,
 } from "./optimizer.ts";
 
 export interface LBFGSOptions {
@@ -64,7 +65,7 @@ export class LBFGS extends Optimizer {
       params: ParamsInput,
       ...Args<
         [
-          { lr?: number },
+          { lr?: Rate },
           { max_iter?: number },
           { max_eval?: number | null },
           { tolerance_grad?: number },
@@ -76,7 +77,7 @@ export class LBFGS extends Optimizer {
     ]
   ) {
     const [params, defaults] = optimizerArguments<LBFGSOptions>("LBFGS", SIGNATURE, args);
-    checkOption(defaults.lr >= 0, "learning rate", defaults.lr);
+    checkCommon(defaults);
     defaults.max_eval ??= Math.floor((defaults.max_iter * 5) / 4);
     super(params, defaults);
     if (this.param_groups.length !== 1) {
@@ -105,12 +106,13 @@ export class LBFGS extends Optimizer {
       throw new RuntimeError("LBFGS: step needs a closure that clears the gradients, computes the loss and calls backward");
     }
     const evaluate = (): L => enable_grad(closure);
-    return this.hooked(() => no_grad(() => this.search(evaluate as () => unknown) as L));
+    return this.hooked([closure], () => no_grad(() => this.search(evaluate as () => unknown) as L));
   }
 
   private search(evaluate: () => unknown): unknown {
     const group = this.param_groups[0]!;
-    const { lr, max_iter, tolerance_grad, tolerance_change, history_size, line_search_fn } = group;
+    const { max_iter, tolerance_grad, tolerance_change, history_size, line_search_fn } = group;
+    const lr = typeof group.lr === "number" ? group.lr : numberOf(group.lr);
     if (line_search_fn !== null && line_search_fn !== "strong_wolfe") {
       throw new RuntimeError("LBFGS: only 'strong_wolfe' is supported as line_search_fn");
     }
@@ -188,13 +190,13 @@ export class LBFGS extends Optimizer {
   }
 
   /** Its numbers stay numbers, as in PyTorch. */
-  override state_dict(): OptimizerStateDict {
-    const { param_groups, state } = super.state_dict();
+  protected override saved(): OptimizerStateDict {
+    const { param_groups, state } = super.saved();
     for (const key of Object.keys(state)) state[Number(key)] = { ...this.state.get(this.params[0]!) };
     return { state, param_groups };
   }
-  override load_state_dict(state_dict: Parameters<Optimizer["load_state_dict"]>[0]): void {
-    super.load_state_dict(state_dict);
+  protected override restore(state_dict: Parameters<Optimizer["load_state_dict"]>[0]): void {
+    super.restore(state_dict);
     const state = this.state.get(this.params[0]!) as State | undefined;
     if (state?.old_dirs === undefined) return;
     const { old_dirs, old_stps, ro } = state;

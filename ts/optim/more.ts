@@ -3,8 +3,17 @@
 import type { Tensor } from "../core/tensor.ts";
 import { parseSignature } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
-import { checkBetas, checkOption, Optimizer, optimizerArguments, type ParamGroup, type ParamsInput } from "./optimizer.ts";
-import { effectiveGradient, refuseDifferentiable } from "./sgd.ts";
+import {
+  checkBetas,
+  checkCommon,
+  checkOption,
+  Optimizer,
+  optimizerArguments,
+  type ParamGroup,
+  type ParamsInput,
+  type Rate,
+} from "./optimizer.ts";
+import { effectiveGradient } from "./sgd.ts";
 
 /** @internal */
 export interface Common {
@@ -17,7 +26,8 @@ export interface Common {
 type Betas = readonly [number, number];
 /** @internal */
 export type Given<O> =
-  [params: ParamsInput, options?: Partial<O>] | [params: ParamsInput, lr: number, options?: Partial<Omit<O, "lr">>];
+  | [params: ParamsInput, options?: Partial<Omit<O, "lr"> & { lr: Rate }>]
+  | [params: ParamsInput, lr: Rate, options?: Partial<Omit<O, "lr">>];
 /** @internal */
 export type State = Record<string, Tensor> & { step: number };
 
@@ -25,12 +35,11 @@ export type State = Record<string, Tensor> & { step: number };
 export abstract class PlainOptimizer<O extends Common> extends Optimizer {
   constructor(name: string, signature: string, given: readonly unknown[]) {
     const [params, defaults] = optimizerArguments<O>(name, parseSignature(`params, ${signature}`), given);
-    checkOption(defaults.lr >= 0, "learning rate", defaults.lr);
+    checkCommon(defaults);
     const { weight_decay, betas, eps } = defaults as unknown as Partial<Record<string, unknown>>;
     if (weight_decay !== undefined) checkOption((weight_decay as number) >= 0, "weight_decay value", weight_decay);
     if (betas !== undefined) checkBetas(betas);
     if (typeof eps === "number") checkOption(eps >= 0, "epsilon value", eps);
-    refuseDifferentiable(name, defaults.differentiable);
     super(params, defaults);
   }
 

@@ -1,6 +1,6 @@
 /** The base of optimisers: parameter groups, gradients to null, state that can be saved and restored. */
 
-import { ValueError } from "../core/errors.ts";
+import { RuntimeError, ValueError } from "../core/errors.ts";
 import { enable_grad, setGradEnabled } from "../core/grad_mode.ts";
 import { Tensor } from "../core/tensor.ts";
 import { keep } from "../engine/memory.ts";
@@ -10,6 +10,7 @@ import * as ops from "../ops/index.ts";
 /** Parameters that share their options. */
 export interface ParamGroup {
   params: Tensor[];
+  /** A number; at run time also the tensor of one element that was given for it. */
   lr: number;
   [option: string]: unknown;
 }
@@ -19,6 +20,9 @@ export interface ParamGroupInput {
   params: Tensor | Iterable<Tensor | readonly [string, Tensor]>;
   [option: string]: unknown;
 }
+
+/** A learning rate: a number, or a tensor of one element, whose value may change from step to step. */
+export type Rate = number | Tensor;
 
 /** Parameters, named parameters, or groups of them. */
 export type ParamsInput = Iterable<Tensor> | Iterable<readonly [string, Tensor]> | Iterable<ParamGroupInput>;
@@ -37,7 +41,13 @@ export interface LoadedOptimizerState {
   readonly param_groups: OptimizerStateDict["param_groups"];
 }
 
-type StepHook = (optimizer: Optimizer) => void;
+/** `hook(optimizer, args)`, around a step: `args` are what `step` was given. */
+export type StepHook = (optimizer: Optimizer, args: readonly unknown[]) => void;
+/** Sees a state dict, and may return another in its place. */
+export type StateDictHook<S, R> = (optimizer: Optimizer, state_dict: S) => R;
+interface Removable {
+  remove(): void;
+}
 
 /** @internal The arguments of an optimiser's constructor: its parameters, and its options as defaults of the groups. */
 export function optimizerArguments<D>(
@@ -70,8 +80,14 @@ export abstract class Optimizer {
   readonly defaults: Readonly<Record<string, unknown>>;
   /** @internal Steps so far, for schedulers that warn of a wrong order. */
   _step_count = 0;
-  private readonly before = new Set<StepHook>();
-  private readonly after = new Set<StepHook>();
+  readonly #hooks = {
+    beforeStep: [] as StepHook[],
+    afterStep: [] as StepHook[],
+    beforeSave: [] as ((optimizer: Optimizer) => void)[],
+    afterSave: [] as StateDictHook<OptimizerStateDict, OptimizerStateDict | void>[],
+    beforeLoad: [] as StateDictHook<OptimizerStateDict, OptimizerStateDict | void>[],
+    afterLoad: [] as ((optimizer: Optimizer) => void)[],
+  };
 
   constructor(params: ParamsInput, defaults: object) {
     this.defaults = defaults as Record<string, unknown>;
@@ -97,7 +113,9 @@ export abstract class Optimizer {
     for (const p of params) {
       if (!(p instanceof Tensor))
         throw new TypeError(`optimizer can only optimize Tensors, but one of the params is ${describe(p)}`);
-      if (!p.is_leaf) throw new ValueError("can't optimize a non-leaf Tensor");
+      if (!p.is_leaf && this.defaults.differentiable !== true) {
+        throw new ValueError("can't optimize a non-leaf Tensor");
+      }
       if (known.has(p)) throw new ValueError("some parameters appear in more than one parameter group");
     }
     if (new Set(params).size < params.length)
@@ -128,14 +146,14 @@ export abstract class Optimizer {
   step<L>(closure: () => L): L;
   step<L>(closure?: (() => L) | null): L | null;
   step<L>(closure?: (() => L) | null): L | null {
-    return this.hooked(() => this.updateAll(closure ?? null));
+    return this.hooked([closure ?? null], () => this.updateAll(closure ?? null));
   }
   /** @internal One step, with what is to happen before and after. */
-  protected hooked<L>(step: () => L): L {
-    for (const hook of this.before) hook(this);
+  protected hooked<L>(args: readonly unknown[], step: () => L): L {
+    for (const hook of [...globalHooks.before, ...this.#hooks.beforeStep]) hook(this, args);
     const loss = step();
     this._step_count++;
-    for (const hook of this.after) hook(this);
+    for (const hook of [...this.#hooks.afterStep, ...globalHooks.after]) hook(this, args);
     return loss;
   }
   private updateAll<L>(closure: (() => L) | null): L | null {
@@ -148,8 +166,10 @@ export abstract class Optimizer {
     const previous = setGradEnabled(false);
     try {
       for (const group of this.param_groups) {
+        // The step itself belongs to the graph where it shall be differentiated.
+        setGradEnabled(group.differentiable === true && previous);
         const params = group.params.filter((p) => p._grad !== null);
-        if (params.length > 0) this.updateGroup(group, params);
+        if (params.length > 0) this.updateGroup(withNumber(group), params);
       }
     } finally {
       setGradEnabled(previous);
@@ -157,7 +177,7 @@ export abstract class Optimizer {
     return loss;
   }
 
-  /** @internal One step of a group's parameters that have gradients; recording is off. */
+  /** @internal One step of a group's parameters that have gradients; recording is off, but for a group that is differentiable. */
   protected abstract updateGroup(group: ParamGroup, params: readonly Tensor[]): void;
 
   /** @internal What is remembered of `p`, made by `create` at first. */
@@ -167,17 +187,41 @@ export abstract class Optimizer {
     return state as S;
   }
 
-  register_step_pre_hook(hook: StepHook): { remove(): void } {
-    this.before.add(hook);
-    return { remove: () => void this.before.delete(hook) };
+  register_step_pre_hook(hook: StepHook): Removable {
+    return added(this.#hooks.beforeStep, hook);
   }
-  register_step_post_hook(hook: StepHook): { remove(): void } {
-    this.after.add(hook);
-    return { remove: () => void this.after.delete(hook) };
+  register_step_post_hook(hook: StepHook): Removable {
+    return added(this.#hooks.afterStep, hook);
+  }
+  /** `hook(optimizer)` before each state_dict; `prepend`: before those that are there. */
+  register_state_dict_pre_hook(hook: (optimizer: Optimizer) => void, { prepend = false } = {}): Removable {
+    return added(this.#hooks.beforeSave, hook, prepend);
+  }
+  /** `hook(optimizer, state_dict)` after each state_dict; what it returns, if anything, takes its place. */
+  register_state_dict_post_hook(
+    hook: StateDictHook<OptimizerStateDict, OptimizerStateDict | void>,
+    { prepend = false } = {},
+  ): Removable {
+    return added(this.#hooks.afterSave, hook, prepend);
+  }
+  /** `hook(optimizer, state_dict)` before each load_state_dict, with a shallow copy; what it returns, if anything, is loaded instead. */
+  register_load_state_dict_pre_hook(
+    hook: StateDictHook<OptimizerStateDict, OptimizerStateDict | void>,
+    { prepend = false } = {},
+  ): Removable {
+    return added(this.#hooks.beforeLoad, hook, prepend);
+  }
+  register_load_state_dict_post_hook(hook: (optimizer: Optimizer) => void, { prepend = false } = {}): Removable {
+    return added(this.#hooks.afterLoad, hook, prepend);
   }
 
   /** State and options, with parameters by number, as PyTorch keeps them. Its tensors are the optimiser's own. */
   state_dict(): OptimizerStateDict {
+    for (const hook of this.#hooks.beforeSave) hook(this);
+    return this.#hooks.afterSave.reduce((saved, hook) => hook(this, saved) ?? saved, this.saved());
+  }
+  /** @internal What state_dict gives, but for its hooks. */
+  protected saved(): OptimizerStateDict {
     const numbers = new Map<Tensor, number>();
     const param_groups = this.param_groups.map(({ params, ...options }) => ({
       ...options,
@@ -198,6 +242,12 @@ export abstract class Optimizer {
 
   /** Goes on from a checkpoint. Tensors are copied, in the type and on the device of their parameters. */
   load_state_dict(state_dict: OptimizerStateDict | LoadedOptimizerState): void {
+    const given = { ...state_dict } as OptimizerStateDict;
+    this.restore(this.#hooks.beforeLoad.reduce((dict, hook) => hook(this, dict) ?? dict, given));
+    for (const hook of this.#hooks.afterLoad) hook(this);
+  }
+  /** @internal */
+  protected restore(state_dict: OptimizerStateDict | LoadedOptimizerState): void {
     const saved = state_dict.param_groups;
     if (saved.length !== this.param_groups.length) {
       throw new ValueError("loaded state dict has a different number of parameter groups");
@@ -220,11 +270,80 @@ export abstract class Optimizer {
     }
     this.state.clear();
     for (const [p, values] of state) this.state.set(p, values);
-    this.param_groups = saved.map((group, i) => ({
-      ...(structuredClone({ ...group, params: [] }) as object),
-      params: this.param_groups[i]!.params,
-    })) as unknown as ParamGroup[];
+    this.param_groups = saved.map((group, i) => {
+      const { params, param_names } = this.param_groups[i]!;
+      // What a checkpoint of an older PyTorch leaves out keeps its default; names are this optimiser's own.
+      const options = { ...this.defaults, ...copied({ ...group, params: [] }), params };
+      return param_names === undefined ? options : { ...options, param_names };
+    }) as unknown as ParamGroup[];
   }
+
+  toString(): string {
+    const groups = this.param_groups.map(({ params: _, ...options }, i) => {
+      const lines = Object.keys(options)
+        .sort()
+        .map((key) => `    ${key}: ${shown(options[key])}\n`);
+      return `Parameter Group ${i}\n${lines.join("")}`;
+    });
+    return `${this.constructor.name} (\n${groups.join("\n")})`;
+  }
+}
+
+const globalHooks = { before: [] as StepHook[], after: [] as StepHook[] };
+/** A hook before every step of every optimiser. */
+export function register_optimizer_step_pre_hook(hook: StepHook): Removable {
+  return added(globalHooks.before, hook);
+}
+export function register_optimizer_step_post_hook(hook: StepHook): Removable {
+  return added(globalHooks.after, hook);
+}
+function added<H>(list: H[], hook: H, prepend = false): Removable {
+  if (prepend) list.unshift(hook);
+  else list.push(hook);
+  return {
+    remove: () => {
+      const at = list.indexOf(hook);
+      if (at >= 0) list.splice(at, 1);
+    },
+  };
+}
+
+/** A learning rate as a number; that of a tensor (of one element, on a device that can be read) as it is now. */
+export const numberOf = (x: unknown): number => (x instanceof Tensor ? Number(x.item_sync()) : (x as number));
+
+/** @internal The options that a step reads: a learning rate that is a tensor counts with its present value. */
+const withNumber = (group: ParamGroup): ParamGroup =>
+  (group.lr as unknown) instanceof Tensor ? { ...group, lr: numberOf(group.lr) } : group;
+
+/** @internal The learning rate, and which of PyTorch's ways of computing a step are asked for. */
+export function checkCommon(defaults: object): void {
+  const { lr, foreach, fused, capturable, differentiable } = defaults as Record<string, unknown>;
+  if (lr instanceof Tensor) {
+    if (lr.numel() !== 1) throw new ValueError(`Tensor lr must be 1-element, got shape [${lr.shape.join(", ")}]`);
+    if (foreach === true && capturable === false) {
+      throw new ValueError("lr as a Tensor is not supported for capturable=False and foreach=True");
+    }
+  }
+  checkOption(numberOf(lr) >= 0, "learning rate", lr);
+  if (fused === true && differentiable === true) throw new RuntimeError("`fused` does not support `differentiable`");
+  if (fused === true && foreach === true) throw new RuntimeError("`fused` and `foreach` cannot be `True` together.");
+}
+
+/** Options as they are copied: tensors among them get memory of their own. */
+function copied(value: unknown): object {
+  const copy = (x: unknown): unknown => {
+    if (x instanceof Tensor) return x.detach().clone();
+    if (Array.isArray(x)) return x.map(copy);
+    if (typeof x !== "object" || x === null || Object.getPrototypeOf(x) !== Object.prototype) return x;
+    return Object.fromEntries(Object.entries(x).map(([key, v]) => [key, copy(v)]));
+  };
+  return copy(value) as object;
+}
+
+function shown(x: unknown): string {
+  if (x === null) return "None";
+  if (typeof x === "boolean") return x ? "True" : "False";
+  return Array.isArray(x) ? `(${x.map(shown).join(", ")})` : String(x);
 }
 
 /** Numbers in the state count steps; in checkpoints they are tensors of one element, as PyTorch's. */

@@ -1,8 +1,10 @@
 /** The base of learning-rate schedules. */
 
 import { ValueError } from "../core/errors.ts";
+import { no_grad } from "../core/grad_mode.ts";
+import { Tensor } from "../core/tensor.ts";
 import { bindArguments, parseSignature, type Signature } from "../engine/signature.ts";
-import { Optimizer, type ParamGroup } from "./optimizer.ts";
+import { numberOf, Optimizer, type ParamGroup } from "./optimizer.ts";
 
 export type SchedulerStateDict = Record<string, unknown>;
 
@@ -19,6 +21,13 @@ export function schedulerSignature(text: string): Signature {
   let known = signatures.get(text);
   if (known === undefined) signatures.set(text, (known = parseSignature(`optimizer, ${text}last_epoch=-1`)));
   return known;
+}
+
+/** @internal A rate that is a tensor stays that tensor. */
+export function setRate(group: ParamGroup, lr: number): void {
+  const rate: unknown = group.lr;
+  if (rate instanceof Tensor) no_grad(() => void rate.fill_(lr));
+  else group.lr = lr;
 }
 
 /** @internal One value per group. */
@@ -49,7 +58,7 @@ export abstract class LRScheduler {
     // Not among what state_dict saves.
     Object.defineProperty(this, "optimizer", { value: optimizer, enumerable: false });
     optimizer.param_groups.forEach((group, i) => {
-      if (last_epoch === -1) group.initial_lr ??= group.lr;
+      if (last_epoch === -1) group.initial_lr ??= numberOf(group.lr);
       else if (group.initial_lr === undefined) {
         throw new ValueError(`param 'initial_lr' is not specified in param_groups[${i}] when resuming an optimizer`);
       }
@@ -95,6 +104,13 @@ export abstract class LRScheduler {
     this.setLrs(values);
   }
 
+  /** Prints the rate of a group where `is_verbose`. */
+  print_lr(is_verbose: boolean, group: number, lr: number, epoch: number | null = null): void {
+    if (!is_verbose) return;
+    const when = epoch === null ? "" : `Epoch ${String(epoch).padStart(5)}: `;
+    console.log(`${when}adjusting learning rate of group ${group} to ${lr.toExponential(4)}.`);
+  }
+
   /** @internal */
   protected get warns(): boolean {
     return true;
@@ -103,9 +119,9 @@ export abstract class LRScheduler {
   /** @internal */
   protected setLrs(values: readonly number[]): void {
     this.groups.forEach((group, i) => {
-      group.lr = values[i]!;
+      setRate(group, values[i]!);
     });
-    this._last_lr = this.groups.map((group) => group.lr);
+    this._last_lr = this.lrs;
   }
 
   protected get groups(): ParamGroup[] {
@@ -114,7 +130,7 @@ export abstract class LRScheduler {
 
   /** @internal The groups' learning rates now. */
   protected get lrs(): number[] {
-    return this.groups.map((group) => group.lr);
+    return this.groups.map((group) => numberOf(group.lr));
   }
 
   /** All of the schedule's numbers; functions are not saved. */

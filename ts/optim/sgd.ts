@@ -1,11 +1,19 @@
 /** Stochastic gradient descent with momentum. */
 
-import { NotImplementedError, ValueError } from "../core/errors.ts";
+import { ValueError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { keep } from "../engine/memory.ts";
 import { parseSignature, type Args } from "../engine/signature.ts";
-import { fits, fusedStep, type Slot } from "./fused.ts";
-import { checkOption, Optimizer, optimizerArguments, type ParamGroup, type ParamsInput } from "./optimizer.ts";
+import { fits, fusedStep, type Slot, usesKernel } from "./fused.ts";
+import {
+  checkCommon,
+  checkOption,
+  Optimizer,
+  optimizerArguments,
+  type ParamGroup,
+  type ParamsInput,
+  type Rate,
+} from "./optimizer.ts";
 
 export interface SGDOptions {
   lr: number;
@@ -26,15 +34,10 @@ const SIGNATURE = parseSignature(
 type SGDArgs = [
   params: ParamsInput,
   ...Args<
-    [{ lr?: number }, { momentum?: number }, { dampening?: number }, { weight_decay?: number }, { nesterov?: boolean }],
+    [{ lr?: Rate }, { momentum?: number }, { dampening?: number }, { weight_decay?: number }, { nesterov?: boolean }],
     { maximize?: boolean; foreach?: boolean | null; differentiable?: boolean; fused?: boolean | null }
   >,
 ];
-
-/** @internal */
-export function refuseDifferentiable(name: string, differentiable: boolean): void {
-  if (differentiable) throw new NotImplementedError(`${name}: differentiable: true is not implemented`);
-}
 
 /** @internal Adds the weight decay to the gradient, after turning it round where the loss shall rise. */
 export function effectiveGradient(p: Tensor, maximize: boolean, weight_decay: number): Tensor {
@@ -52,14 +55,13 @@ export class SGD extends Optimizer {
 
   constructor(...args: SGDArgs) {
     const [params, defaults] = optimizerArguments<SGDOptions>("SGD", SIGNATURE, args);
-    const { lr, momentum, dampening, weight_decay, nesterov, differentiable } = defaults;
-    checkOption(lr >= 0, "learning rate", lr);
+    const { momentum, dampening, weight_decay, nesterov } = defaults;
+    checkCommon(defaults);
     checkOption(momentum >= 0, "momentum value", momentum);
     checkOption(weight_decay >= 0, "weight_decay value", weight_decay);
     if (nesterov && (momentum <= 0 || dampening !== 0)) {
       throw new ValueError("Nesterov momentum requires a momentum and zero dampening");
     }
-    refuseDifferentiable("SGD", differentiable);
     super(params, defaults);
   }
 
@@ -68,7 +70,7 @@ export class SGD extends Optimizer {
     for (const param of params) {
       if (group.momentum === 0) {
         const slot: Slot = { param, state: [], step: 1 };
-        if (group.fused !== false && fits(slot)) slots.push(slot);
+        if (usesKernel(group) && fits(slot)) slots.push(slot);
         else this.update(group, param, null);
         continue;
       }
@@ -76,7 +78,7 @@ export class SGD extends Optimizer {
       const first = (state.momentum_buffer ?? null) === null;
       const buffer = state.momentum_buffer ?? param.grad!.new_zeros(param.shape, { dtype: param.dtype });
       const slot: Slot = { param, state: [buffer], step: first ? 1 : 2 };
-      if (group.fused !== false && fits(slot)) {
+      if (usesKernel(group) && fits(slot)) {
         state.momentum_buffer = keep(buffer);
         slots.push(slot);
       } else this.update(group, param, state);
@@ -90,7 +92,7 @@ export class SGD extends Optimizer {
     const { lr, momentum, dampening, weight_decay, nesterov, maximize } = group;
     let grad = effectiveGradient(p, maximize, weight_decay);
     if (state !== null) {
-      if (state.momentum_buffer === null) state.momentum_buffer = keep(grad.detach().clone());
+      if (state.momentum_buffer === null) state.momentum_buffer = keep((group.differentiable ? grad : grad.detach()).clone());
       else state.momentum_buffer.mul_(momentum).add_(grad, { alpha: 1 - dampening });
       grad = nesterov ? grad.add(state.momentum_buffer, { alpha: momentum }) : state.momentum_buffer;
     }

@@ -1,9 +1,18 @@
-/** `torch.optim.swa_utils`: the schedule of stochastic weight averaging. */
+/** `torch.optim.swa_utils`: averages of weights, and the schedule that goes with them. */
 
 import { ValueError } from "../core/errors.ts";
 import type { Args } from "../engine/signature.ts";
-import type { Optimizer } from "./optimizer.ts";
+import { numberOf, type Optimizer } from "./optimizer.ts";
 import { LRScheduler, perGroup, schedulerArguments, schedulerSignature } from "./scheduler.ts";
+
+export {
+  AveragedModel,
+  get_ema_avg_fn,
+  get_ema_multi_avg_fn,
+  get_swa_avg_fn,
+  get_swa_multi_avg_fn,
+  update_bn,
+} from "./averaged_model.ts";
 
 interface SWAOptions {
   swa_lr: number | readonly number[];
@@ -62,7 +71,7 @@ export class SWALR extends LRScheduler {
     const alpha = this.alphaAt(step);
     return this.groups.map((group) => {
       const target = group.swa_lr as number;
-      const start = before === 1 ? target : (group.lr - before * target) / (1 - before);
+      const start = before === 1 ? target : (numberOf(group.lr) - before * target) / (1 - before);
       return target * alpha + start * (1 - alpha);
     });
   }
