@@ -53,7 +53,10 @@ export class HookList<T> {
 
   add(item: T, prepend = false): RemovableHandle {
     this.items = prepend ? [item, ...this.items] : [...this.items, item];
-    return { remove: () => void (this.items = this.items.filter((other) => other !== item)) };
+    return { remove: () => this.delete(item) };
+  }
+  delete(item: T): void {
+    this.items = this.items.filter((other) => other !== item);
   }
   get length(): number {
     return this.items.length;

@@ -14,6 +14,19 @@ interface Stream {
 }
 type Init<P extends readonly object[]> = (tensor: Tensor, ...args: Args<P>) => Tensor;
 
+let skipped = false;
+
+/** @internal Runs `fn`, in which initialisers do nothing. */
+export function withoutInit<T>(fn: () => T): T {
+  const before = skipped;
+  skipped = true;
+  try {
+    return fn();
+  } finally {
+    skipped = before;
+  }
+}
+
 /** An initialiser: arguments bound, recording off. */
 function init<P extends readonly object[]>(
   name: string,
@@ -23,7 +36,7 @@ function init<P extends readonly object[]>(
   const body = fill as (tensor: Tensor, ...args: unknown[]) => void;
   return (...given) => {
     const [tensor, ...args] = bind<[Tensor, ...unknown[]]>(name, signature, given);
-    no_grad(() => body(tensor, ...args));
+    if (!skipped) no_grad(() => body(tensor, ...args));
     return tensor;
   };
 }
@@ -230,6 +243,21 @@ export const sparse_: Init<[{ sparsity: number }, { std?: number }, Stream]> = i
     }
   },
 );
+
+/** @deprecated The names of old. */
+export {
+  constant_ as constant,
+  dirac_ as dirac,
+  eye_ as eye,
+  kaiming_normal_ as kaiming_normal,
+  kaiming_uniform_ as kaiming_uniform,
+  normal_ as normal,
+  orthogonal_ as orthogonal,
+  sparse_ as sparse,
+  uniform_ as uniform,
+  xavier_normal_ as xavier_normal,
+  xavier_uniform_ as xavier_uniform,
+};
 
 /** @internal For layers: a bias in ±1/√fanIn. */
 export function uniformBias(bias: Tensor | null, weight: Tensor): void {

@@ -17,16 +17,23 @@ function gradientsOf(parameters: Tensors): Tensor[] {
   return listOf(parameters).flatMap((p) => (p.grad === null ? [] : [p.grad]));
 }
 
+/** The order of a norm; "inf" as Python's float() takes it. */
+type NormType = number | "inf" | "-inf";
+function orderOf(type: NormType): number {
+  return typeof type === "number" ? type : type === "inf" ? Infinity : -Infinity;
+}
+
 /** The norm of all tensors as if they were one vector. */
 export function get_total_norm(
   tensors: Tensors,
-  ...given: Args<[{ norm_type?: number }, { error_if_nonfinite?: boolean }, { foreach?: boolean | null }]>
+  ...given: Args<[{ norm_type?: NormType }, { error_if_nonfinite?: boolean }, { foreach?: boolean | null }]>
 ): Tensor {
-  const [p, strict] = bind<[number, boolean, boolean | null]>(
+  const [type, strict] = bind<[NormType, boolean, boolean | null]>(
     "get_total_norm",
     "norm_type=2.0, error_if_nonfinite=False, foreach=None",
     given,
   );
+  const p = orderOf(type);
   const list = listOf(tensors);
   if (list.length === 0) return ops.zeros([]);
   const total = no_grad(() => {
@@ -59,24 +66,39 @@ export function get_total_norm(
   return total;
 }
 
+/** Scales all gradients by what brings a joint norm of `total_norm` to at most `max_norm`. Nothing is read back. */
+export function clip_grads_with_norm_(
+  parameters: Tensors,
+  ...given: Args<[{ max_norm: number }, { total_norm: Tensor }, { foreach?: boolean | null }]>
+): void {
+  const [max, total] = bind<[number, Tensor, boolean | null]>(
+    "clip_grads_with_norm_",
+    "max_norm, total_norm, foreach=None",
+    given,
+  );
+  no_grad(() => {
+    const scale = ops.clamp(ops.mul(ops.reciprocal(total.add(1e-6)), max), { max: 1 });
+    for (const g of gradientsOf(parameters)) g.mul_(scale.to({ device: g.device }));
+  });
+}
+
 /** Scales all gradients so that their joint norm is at most `max_norm`; gives the norm before. Nothing is read back. */
 export function clip_grad_norm_(
   parameters: Tensors,
-  ...given: Args<[{ max_norm: number }, { norm_type?: number }, { error_if_nonfinite?: boolean }, { foreach?: boolean | null }]>
+  ...given: Args<[{ max_norm: number }, { norm_type?: NormType }, { error_if_nonfinite?: boolean }, { foreach?: boolean | null }]>
 ): Tensor {
-  const [max, p, strict] = bind<[number, number, boolean, boolean | null]>(
+  const [max, p, strict] = bind<[number, NormType, boolean, boolean | null]>(
     "clip_grad_norm_",
     "max_norm, norm_type=2.0, error_if_nonfinite=False, foreach=None",
     given,
   );
-  const grads = gradientsOf(parameters);
-  const total = get_total_norm(grads, p, strict);
-  no_grad(() => {
-    const scale = ops.clamp(ops.mul(ops.reciprocal(total.add(1e-6)), max), { max: 1 });
-    for (const g of grads) g.mul_(scale);
-  });
+  const list = listOf(parameters);
+  const total = get_total_norm(gradientsOf(list), p, strict);
+  clip_grads_with_norm_(list, max, total);
   return total;
 }
+/** @deprecated The name of old. */
+export { clip_grad_norm_ as clip_grad_norm };
 
 /** Limits each gradient to [-clip_value, clip_value]. */
 export function clip_grad_value_(

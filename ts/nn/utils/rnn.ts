@@ -1,7 +1,7 @@
 /** torch.nn.utils.rnn: sequences of unlike lengths. */
 
-import { int64 } from "../../core/dtype.ts";
-import { RuntimeError } from "../../core/errors.ts";
+import { float16, float32, float64, int16, int32, int64, int8, uint8 } from "../../core/dtype.ts";
+import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { Tensor } from "../../core/tensor.ts";
 import type { Args } from "../../engine/signature.ts";
 import * as ops from "../../ops/index.ts";
@@ -9,22 +9,85 @@ import { bind } from "../layer.ts";
 
 /** Sequences, longest first, laid out step by step: at step t the `batch_sizes[t]` of them that are still running. */
 export class PackedSequence {
+  /** @internal batch_sizes as numbers. */
+  readonly _sizes: readonly number[];
+
   constructor(
     readonly data: Tensor,
     readonly batch_sizes: Tensor,
-    readonly sorted_indices: Tensor | null,
-    readonly unsorted_indices: Tensor | null,
-    /** @internal batch_sizes as numbers. */
-    readonly _sizes: readonly number[],
-  ) {}
+    readonly sorted_indices: Tensor | null = null,
+    readonly unsorted_indices: Tensor | null = invert_permutation(sorted_indices),
+  ) {
+    if (batch_sizes.device.type !== "cpu") {
+      throw new ValueError(
+        `batch_sizes should always be on CPU. Instances of PackedSequence should never be created manually. Got ${batch_sizes.device}`,
+      );
+    }
+    this._sizes = numbersOf(batch_sizes);
+  }
 
   /** The same layout with other data. */
   with(data: Tensor): PackedSequence {
-    return new PackedSequence(data, this.batch_sizes, this.sorted_indices, this.unsorted_indices, this._sizes);
+    return new PackedSequence(data, this.batch_sizes, this.sorted_indices, this.unsorted_indices);
   }
   /** The data by step. */
   steps(): Tensor[] {
     return this.data.split(this._sizes) as Tensor[];
+  }
+
+  /** As Tensor.to; the indices go to the same device, batch_sizes stay on the cpu. */
+  to(...given: Parameters<Tensor["to"]>): PackedSequence {
+    const data = this.data.to(...given);
+    if (data === this.data) return this;
+    const move = (t: Tensor | null): Tensor | null => (t === null ? null : t.to({ device: data.device }));
+    return new PackedSequence(data, this.batch_sizes, move(this.sorted_indices), move(this.unsorted_indices));
+  }
+  cpu(): PackedSequence {
+    return this.to("cpu");
+  }
+  cuda(): PackedSequence {
+    return this.is_cuda ? this : this.to("cuda");
+  }
+  double(): PackedSequence {
+    return this.to(float64);
+  }
+  float(): PackedSequence {
+    return this.to(float32);
+  }
+  half(): PackedSequence {
+    return this.to(float16);
+  }
+  long(): PackedSequence {
+    return this.to(int64);
+  }
+  int(): PackedSequence {
+    return this.to(int32);
+  }
+  short(): PackedSequence {
+    return this.to(int16);
+  }
+  char(): PackedSequence {
+    return this.to(int8);
+  }
+  byte(): PackedSequence {
+    return this.to(uint8);
+  }
+  get is_cuda(): boolean {
+    return this.data.device.type === "cuda";
+  }
+  /** No memory is page-locked here. */
+  is_pinned(): boolean {
+    return false;
+  }
+  pin_memory(): this {
+    return this;
+  }
+  /** Data, batch_sizes, sorted_indices and unsorted_indices, in which order a tuple of PyTorch has them. */
+  *[Symbol.iterator](): Generator<Tensor | null> {
+    yield this.data;
+    yield this.batch_sizes;
+    yield this.sorted_indices;
+    yield this.unsorted_indices;
   }
 }
 
@@ -70,7 +133,7 @@ export function pack_padded_sequence(
   const perStep: number[] = [];
   for (let t = 0; t < sizes[0]!; t++) perStep.push(sizes.filter((n) => n > t).length);
   const data = ops.cat(perStep.map((n, t) => x.select(0, t).narrow(0, 0, n)));
-  return new PackedSequence(data, ops.tensor(perStep, { dtype: int64 }), sorted, invert_permutation(sorted), perStep);
+  return new PackedSequence(data, ops.tensor(perStep, { dtype: int64 }), sorted);
 }
 
 type PadOptions = Args<[{ batch_first?: boolean }, { padding_value?: number }, { total_length?: number | null }]>;
@@ -138,6 +201,12 @@ export function unpad_sequence(
   const [batchFirst] = bind<[boolean]>("unpad_sequence", "batch_first=False", given);
   const x = batchFirst ? padded_sequences : padded_sequences.transpose(0, 1);
   return numbersOf(lengths).map((n, i) => x.select(0, i).narrow(0, 0, n));
+}
+
+/** The sequences of a packed one, in the order in which they were packed. */
+export function unpack_sequence(packed_sequences: PackedSequence): Tensor[] {
+  const [padded, lengths] = pad_packed_sequence(packed_sequences, { batch_first: true });
+  return unpad_sequence(padded, lengths, { batch_first: true });
 }
 
 export function pack_sequence(sequences: readonly Tensor[], ...given: Args<[{ enforce_sorted?: boolean }]>): PackedSequence {

@@ -104,3 +104,13 @@ function spread(ratio: Sizes, n: number): number[] {
 
 export const fractional_max_pool2d: FractionalOp<Tensor> = fractional("fractional_max_pool2d", 2, false);
 export const fractional_max_pool3d: FractionalOp<Tensor> = fractional("fractional_max_pool3d", 3, false);
+export const fractional_max_pool2d_with_indices: FractionalOp<[Tensor, Tensor]> = fractional(
+  "fractional_max_pool2d_with_indices",
+  2,
+  true,
+);
+export const fractional_max_pool3d_with_indices: FractionalOp<[Tensor, Tensor]> = fractional(
+  "fractional_max_pool3d_with_indices",
+  3,
+  true,
+);

@@ -5,6 +5,7 @@ import * as activation from "./activation.ts";
 import * as attention from "./attention.ts";
 import * as bilinear from "./bilinear.ts";
 import * as conv from "./conv.ts";
+import * as conv_tbc from "./conv_tbc.ts";
 import * as ctc from "./ctc.ts";
 import * as distance from "./distance.ts";
 import * as dropout from "./dropout.ts";
@@ -27,6 +28,7 @@ for (const family of [
   attention,
   bilinear,
   conv,
+  conv_tbc,
   ctc,
   distance,
   dropout,
@@ -50,11 +52,13 @@ export * from "./activation.ts";
 export * from "./attention.ts";
 export * from "./bilinear.ts";
 export * from "./conv.ts";
+export * from "./conv_tbc.ts";
 export * from "./ctc.ts";
 export * from "./distance.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
 export * from "./fractional.ts";
+export * from "./inplace.ts";
 export * from "./interpolate.ts";
 export * from "./linear.ts";
 export * from "./loss.ts";

@@ -314,6 +314,21 @@ function adaptiveMax<O>(op: string, n: number, always: boolean): O {
 export const adaptive_max_pool1d: AdaptiveMaxOp<Tensor> = adaptiveMax("adaptive_max_pool1d", 1, false);
 export const adaptive_max_pool2d: AdaptiveMaxOp<Tensor> = adaptiveMax("adaptive_max_pool2d", 2, false);
 export const adaptive_max_pool3d: AdaptiveMaxOp<Tensor> = adaptiveMax("adaptive_max_pool3d", 3, false);
+export const adaptive_max_pool1d_with_indices: AdaptiveMaxOp<[Tensor, Tensor]> = adaptiveMax(
+  "adaptive_max_pool1d_with_indices",
+  1,
+  true,
+);
+export const adaptive_max_pool2d_with_indices: AdaptiveMaxOp<[Tensor, Tensor]> = adaptiveMax(
+  "adaptive_max_pool2d_with_indices",
+  2,
+  true,
+);
+export const adaptive_max_pool3d_with_indices: AdaptiveMaxOp<[Tensor, Tensor]> = adaptiveMax(
+  "adaptive_max_pool3d_with_indices",
+  3,
+  true,
+);
 
 // lp_pool: sums of powers, by way of averages
 
