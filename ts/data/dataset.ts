@@ -128,14 +128,15 @@ export class TensorDataset<const T extends readonly Tensor[]> extends Dataset<T>
 type Sample<D> = D extends Dataset<infer T> ? T : never;
 type Named = Readonly<Record<string, Dataset<unknown>>>;
 
+/** A sample of datasets side by side. */
+export type Stacked<D extends readonly unknown[]> = D extends readonly [infer N extends Named]
+  ? N extends Dataset<unknown>
+    ? [Sample<N>]
+    : { -readonly [K in keyof N]: Sample<N[K]> }
+  : { -readonly [K in keyof D]: Sample<D[K]> };
+
 /** Datasets of equal length side by side: a sample is a list of theirs, or an object where they are given by name. */
-export class StackDataset<const D extends readonly Dataset<unknown>[] | [Named]> extends Dataset<
-  D extends readonly [infer N extends Named]
-    ? N extends Dataset<unknown>
-      ? [Sample<N>]
-      : { [K in keyof N]: Sample<N[K]> }
-    : { -readonly [K in keyof D]: Sample<D[K]> }
-> {
+export class StackDataset<const D extends readonly (Dataset<unknown> | Named)[]> extends Dataset<Stacked<D>> {
   readonly datasets: readonly Dataset<unknown>[] | Named;
   readonly length: number;
   private readonly names: readonly string[] | null;
@@ -157,14 +158,14 @@ export class StackDataset<const D extends readonly Dataset<unknown>[] | [Named]>
     if (sizes.some((n) => n !== sizes[0])) throw new ValueError(`Size mismatch between datasets: ${sizes.join(", ")}`);
     this.length = sizes[0]!;
   }
-  get(index: number): never {
+  get(index: number): Stacked<D> | Promise<Stacked<D>> {
     checkIndex("StackDataset", index, this.length);
     return whenAll(
       this.list.map((d) => d.get(index)),
-      (parts) => this.join(parts),
-    ) as never;
+      (parts) => this.join(parts) as Stacked<D>,
+    );
   }
-  override get_items(indices: readonly number[]): never {
+  override get_items(indices: readonly number[]): Stacked<D>[] | Promise<Stacked<D>[]> {
     return whenAll(
       this.list.map((d) => itemsOf(d, indices)),
       (columns) =>
