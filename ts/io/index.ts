@@ -14,6 +14,7 @@ export {
   type Readable,
   type SaveOptions,
 } from "./safetensors.ts";
+export { read_bytes, write_bytes } from "./bytes.ts";
 export { FileFormatError, UnpicklingError } from "./format.ts";
 export {
   load_npy,

@@ -1,0 +1,3 @@
+/** `kindling/onnx` in browsers. */
+
+export * from "./index.ts";

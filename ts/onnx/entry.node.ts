@@ -1,0 +1,3 @@
+/** `kindling/onnx` in Node. */
+
+export * from "./index.ts";
