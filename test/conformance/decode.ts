@@ -73,8 +73,17 @@ export class Decoder {
 
   private tensor(v: JsonObject): unknown {
     const key = v.tensor as string;
-    const t = this.session.tensor(this.tensors.get(key), this.options.strided && v.complex !== true);
-    if (v.requires_grad === true && this.options.grads !== false) this.session.method(t, "requires_grad_");
+    const leaf = v.requires_grad === true && this.options.grads !== false;
+    let t = this.session.tensor(this.tensors.get(key), this.options.strided && v.complex !== true && v.as_strided === undefined);
+    if (v.as_strided !== undefined) {
+      // What is stored is the memory; the argument is a window on it.
+      if (v.complex === true) t = this.session.call("view_as_complex", [t]) as TensorLike;
+      t = this.session.method(t, "as_strided", v.as_strided as readonly Json[]) as TensorLike;
+      if (leaf) this.session.method(t, "requires_grad_");
+      this.inputs.set(key, t);
+      return t;
+    }
+    if (leaf) this.session.method(t, "requires_grad_");
     this.inputs.set(key, t);
     return v.complex === true ? this.session.call("view_as_complex", [t]) : t;
   }

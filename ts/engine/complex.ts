@@ -11,13 +11,13 @@ import { needsGraph, Tensor } from "../core/tensor.ts";
 import { record } from "./node.ts";
 import { complexOf, paired, pairsOf, partOf } from "./pairs.ts";
 import { copyOf } from "./run.ts";
-import { bindArguments, isOptions, type Signature } from "./signature.ts";
+import { bindArguments, checkTensor, isOptions, type Signature } from "./signature.ts";
 
 type Rule = (...args: never[]) => unknown;
 
 const rules = new Map<string, Rule>();
 
-/** What the op of this name does with complex arguments, which come in its signature's order with defaults filled in. */
+/** What the op of this name does with complex arguments, which come in its signature's order with defaults filled in; `this` is the op on reals. */
 export function complexRule(name: string, rule: Rule): void {
   rules.set(name, rule);
 }
@@ -47,7 +47,11 @@ export function withComplexRule(
     }
     if (!complex) return fn(...given);
     const rule = rules.get(name) as ((...args: unknown[]) => unknown) | undefined;
-    if (rule !== undefined) return rule(...bindArguments(name, signature, given));
+    if (rule !== undefined) {
+      const bound = bindArguments(name, signature, given);
+      if (!bound.some((x) => x instanceof Tensor || Array.isArray(x))) checkTensor(name, signature.names[0]!, bound[0]);
+      return rule.apply(fn, bound);
+    }
     if (passes) return fn(...given);
     throw new NotImplementedError(
       `${name}: not implemented for complex tensors; compute with their parts (torch.view_as_real, x.real, x.imag)`,

@@ -14,7 +14,7 @@ import { withAutocastPolicy } from "./autocast.ts";
 import { withComplexRule } from "./complex.ts";
 import { Context, NoContext, record } from "./node.ts";
 import { alias } from "./run.ts";
-import { bindArguments, checkTensor, parseSignature, type Signature } from "./signature.ts";
+import { bindArguments, checkTensor, checkTensors, parseSignature, type Signature } from "./signature.ts";
 
 export interface OpInfo {
   readonly name: string;
@@ -61,6 +61,8 @@ export interface OpOptions {
   readonly inplace?: boolean;
   /** Its own rule takes complex arguments, too. */
   readonly complex?: boolean;
+  /** The first argument may be a number, beside a tensor. */
+  readonly numbers?: boolean;
 }
 
 export function makeOp<O>(
@@ -92,7 +94,11 @@ export function makeOp<O>(
 export function composite<O>(name: string, signature: string, options: OpOptions, body: (...args: never[]) => unknown): O {
   return makeOp<O>(name, signature, "composite", options, (info) => {
     const fn = body as (...args: unknown[]) => unknown;
-    return (...given: unknown[]) => fn(...bindArguments(name, info.signature, given));
+    return (...given: unknown[]) => {
+      const args = bindArguments(name, info.signature, given);
+      if (options.numbers !== true) checkTensors(name, info.signature, args);
+      return fn(...args);
+    };
   });
 }
 
@@ -113,6 +119,7 @@ export function defineOp<O>(name: string, signature: string, rule: OpRule): O {
   const backward = rule.backward as ((ctx: Context, ...grads: unknown[]) => readonly Gradient[]) | undefined;
   return makeOp<O>(name, signature, "primitive", rule, (info) => (...given: unknown[]) => {
     const args = bindArguments(name, info.signature, given);
+    checkTensors(name, info.signature, args);
     return callPrimitive(name, args, forward, backward);
   });
 }

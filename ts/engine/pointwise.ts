@@ -11,7 +11,7 @@ import { deferMap, makeTemplate, type Template } from "./fusion.ts";
 import { Context, record } from "./node.ts";
 import { resultType } from "./promotion.ts";
 import { commonDevice, moved } from "./run.ts";
-import { bindArguments, isOptions } from "./signature.ts";
+import { asNumber, bindArguments, isOptions } from "./signature.ts";
 
 /**
  * Gradient towards one argument: what it needs (argument names, or "out"), and its formula of the result's gradient. Arguments that
@@ -56,6 +56,7 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
     const tensorAt = tensorNames.map((n) => names.indexOf(n));
     const scalarAt = scalarNames.map((n) => names.indexOf(n));
     const staticAt = names.map((_, i) => i).filter((i) => !tensorAt.includes(i) && !scalarAt.includes(i));
+    const numeric = info.signature.numeric.filter((i) => !tensorAt.includes(i));
     const simple = staticAt.length === 0 && rule.check === undefined && rule.variant === undefined;
     const gradRules = tensorNames.map((n) => rule.grad?.[n] ?? null);
     const templates = new Map<number | string, Template>();
@@ -68,6 +69,7 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
           for (let i = 0; i < names.length; i++) if (given[i] === undefined) given[i] = defaults[i];
         } else args = bindArguments(name, info.signature, given);
       }
+      for (const i of numeric) if (args[i] instanceof Tensor) args[i] = asNumber(args[i]);
 
       // Shapes, device and promoted type; the common case of equal dtypes first.
       const inputs: Tensor[] = [];

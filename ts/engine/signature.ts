@@ -3,6 +3,7 @@
  * point on by name in one trailing options object. Parsed once per op; types mirror it with `Args`.
  */
 
+import { FloatScalar } from "../core/dtype.ts";
 import { NotImplementedError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 
@@ -15,7 +16,34 @@ export interface Signature {
   readonly defaults: readonly unknown[];
   /** `*shape`: the name of a variadic first-rest argument, which takes numbers or one list. */
   readonly variadic: number;
+  /** Places of numbers and lists of them, for which PyTorch takes a tensor without dimensions, too. */
+  readonly numeric: readonly number[];
+  /** Places of tensors that nothing else can stand for, but what the default is. */
+  readonly tensors: readonly number[];
+  /** The place of the argument named dtype, or -1. */
+  readonly dtype: number;
 }
+
+/** Parameters that are numbers or lists of numbers in every op that has them. */
+const NUMBERS = new Set(
+  (
+    "dim dims dim0 dim1 dim2 size sizes shape stride strides storage_offset offset k steps base chunks sections indices_or_sections " +
+    "split_size_or_sections split_size split_sizes start end step length diagonal kernel_size padding output_padding dilation groups " +
+    "output_size output_ratio scale_factor normalized_shape num_groups num_classes upscale_factor downscale_factor alpha beta " +
+    "fill_value eps threshold lambda lambd negative_slope min_val max_val norm_type maxnorm correction decimals tau delta margin ord " +
+    "padding_value window_length rcond s low high row col m edge_order shifts destination pad d from to sigma lower"
+  ).split(" "),
+);
+
+/** Parameters that are numbers where their default is one. */
+const PLAIN = new Set(["n", "p", "value"]);
+
+/** Parameters that are tensors in every op that has them. */
+const TENSORS = new Set(
+  "input tensor mask weight bias batch1 batch2 mat vec anchor positive negative x1 x2 theta grid running_mean running_var".split(
+    " ",
+  ),
+);
 
 export function parseSignature(text: string): Signature {
   const names: string[] = [];
@@ -33,7 +61,26 @@ export function parseSignature(text: string): Signature {
     names.push(left.replace(/^\*/, ""));
     defaults.push(right === undefined ? undefined : literal(right));
   }
-  return { text, names, positional: positional < 0 ? names.length : positional, defaults, variadic };
+  const places = (of: (name: string, i: number) => boolean): number[] => names.flatMap((name, i) => (of(name, i) ? [i] : []));
+  return {
+    text,
+    names,
+    positional: positional < 0 ? names.length : positional,
+    defaults,
+    variadic,
+    numeric: places((name, i) => isNumeric(name, i, names, defaults[i])),
+    dtype: names.indexOf("dtype"),
+    tensors: places(
+      (name, i) => (TENSORS.has(name) && (name !== "input" || i === 0)) || (name === "target" && names.includes("reduction")),
+    ),
+  };
+}
+
+function isNumeric(name: string, at: number, names: readonly string[], usual: unknown): boolean {
+  // In `max(input, other)` a tensor may stand where dim is.
+  if (name === "dim" && names.includes("other")) return false;
+  if (NUMBERS.has(name) || typeof usual === "boolean") return true;
+  return PLAIN.has(name) && (at === 0 || typeof usual === "number");
 }
 
 function literal(text: string): unknown {
@@ -91,7 +138,31 @@ export function bindArguments(op: string, sig: Signature, given: readonly unknow
       bound[i] = value;
     }
   }
+  for (const i of sig.numeric) if (typeof bound[i] === "object" && bound[i] !== null) bound[i] = asNumber(bound[i]);
+  if (sig.dtype >= 0) checkDType(op, bound[sig.dtype]);
   return bound;
+}
+
+function checkDType(op: string, x: unknown): void {
+  if (x === null || (typeof x === "object" && "itemsize" in x && !(x instanceof Tensor))) return;
+  throw new TypeError(`${op}: argument 'dtype' must be a dtype (torch.float32, say), not ${describe(x)}`);
+}
+
+/** A tensor without dimensions as the number in it, in lists, too; everything else as it is. */
+export function asNumber(x: unknown): unknown {
+  if (Array.isArray(x)) return x.some((y) => y instanceof Tensor) ? x.map(asNumber) : (x as unknown[]);
+  if (!(x instanceof Tensor) || x.ndim > 0 || x.requires_grad) return x;
+  const value = (x as Tensor & { item_sync(): number | bigint | boolean }).item_sync();
+  if (typeof value === "bigint") return Number(value);
+  return x.dtype.is_floating_point && typeof value === "number" ? new FloatScalar(value) : value;
+}
+
+/** Throws a TypeError where something else has come for a tensor. */
+export function checkTensors(op: string, sig: Signature, bound: readonly unknown[]): void {
+  for (const i of sig.tensors) {
+    const x = bound[i];
+    if (!(x instanceof Tensor) && (x !== null || i === 0)) checkTensor(op, sig.names[i]!, x);
+  }
 }
 
 /** A tensor argument, or a TypeError that says what came instead. */

@@ -277,6 +277,7 @@ export const float_power: PowOp = composite(
   {
     doc: "input to the power of exponent, in float64.",
     inplace: true,
+    numbers: true,
   },
   (input: Operand, exponent: Operand) => {
     const wide = (x: Operand): Operand => (x instanceof Tensor ? x.to(float64) : x);

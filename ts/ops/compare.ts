@@ -6,7 +6,7 @@ import { formatShape, sameShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { pointwise, type Values } from "../engine/pointwise.ts";
-import type { Args } from "../engine/signature.ts";
+import { type Args, checkTensor } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
 import { constant, type Expr } from "../kernel/expr.ts";
 import type { BinaryOp, Operand, UnaryOp } from "./arithmetic.ts";
@@ -126,6 +126,7 @@ export const equal: Op<[input: Tensor, ...Args<[{ other: Tensor }]>], boolean, "
   "input, other",
   { doc: "Whether both have the same shape and values; reads memory." },
   (input: Tensor, other: Tensor) => {
+    checkTensor("equal", "other", other);
     if (!sameShape(input.shape, other.shape)) return false;
     return input.eq(other).all().item_sync() as boolean;
   },
@@ -210,6 +211,10 @@ export const isin: IsinOp = composite(
     doc: "Whether each element is one of test_elements.",
   },
   (elements: Operand, test: Operand, _unique: boolean, invert: boolean) => {
+    for (const x of [elements, test]) {
+      if (!(x instanceof Tensor) || !x.dtype.is_complex) continue;
+      throw new RuntimeError(`isin: expected real elements and test_elements, which have an order, got ${x.dtype}`);
+    }
     const known = (elements instanceof Tensor ? elements : test) as Tensor;
     const a = elements instanceof Tensor ? elements : known.new_full([], elements as Scalar);
     const b = test instanceof Tensor ? test.reshape([-1]) : known.new_full([1], test as Scalar);

@@ -65,6 +65,7 @@ function flatten(data: NestedData): { shape: number[]; values: Scalar[]; dtype: 
   const shape: number[] = [];
   const values: Scalar[] = [];
   let dtype: DType | null = null;
+  if (typeof data === "string") throw new TypeError(`tensor: expected numbers, booleans or nested lists of them, got a string`);
   for (let x: unknown = data; Array.isArray(x) || isTyped(x); x = x[0]) {
     shape.push(x.length);
     if (x.length === 0) break;
@@ -142,6 +143,7 @@ export function filled(shape: Shape, value: Scalar | Complex, dtype: DType, devi
 
 /** @internal */
 export function checkSize(op: string, size: Shape): Shape {
+  if (!Array.isArray(size)) throw new TypeError(`${op}: the size must be whole numbers, got ${describe(size)}`);
   for (const n of size) {
     if (!Number.isInteger(n)) throw new TypeError(`${op}: sizes must be whole numbers, got ${String(n)}`);
     if (n < 0) throw new RuntimeError(`${op}: Trying to create tensor with negative dimension ${n}: [${size.join(", ")}]`);

@@ -2,6 +2,7 @@
 
 import type { Device, DeviceType } from "../core/device.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { describe } from "../engine/signature.ts";
 
 const devices = new Map<string, Device>();
 /** How devices that are not started at import are started, by type. */
@@ -46,7 +47,10 @@ export async function startDevice(type: DeviceType): Promise<Device | null> {
 
 /** A device object from its name ("cpu", "cuda:1") or itself. */
 export function resolveDevice(device: Device | string): Device {
-  if (typeof device !== "string") return device;
+  if (typeof device !== "string") {
+    if (typeof device === "object" && device !== null && typeof device.alloc === "function") return device;
+    throw new TypeError(`device must be a name ("cpu", "cuda:0") or the device of a tensor, not ${describe(device)}`);
+  }
   const [type, index, ...more] = device.split(":") as [string, string?, ...string[]];
   const open = openers.get(type);
   if (open !== undefined && more.length === 0 && (index === undefined || /^\d+$/.test(index))) {

@@ -1,5 +1,6 @@
 /** Einstein summation: pairwise contractions, each one batched matrix product, in a greedy order of least cost. */
 
+import type { DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { formatShape, numelOf } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -174,14 +175,14 @@ function contract(a: Labelled, b: Labelled, needed: ReadonlySet<string>): Labell
 }
 
 /** Sums what only this term has and nobody needs. */
-function sumUnused(t: Labelled, other: Labelled, needed: ReadonlySet<string>): Labelled {
+function sumUnused(t: Labelled, other: Labelled, needed: ReadonlySet<string>, dtype: DType | null = t.tensor.dtype): Labelled {
   const dims = t.labels.map((_, d) => d).filter((d) => !needed.has(t.labels[d]!) && !other.labels.includes(t.labels[d]!));
   if (dims.length === 0) return t;
-  return { tensor: t.tensor.sum(dims, { dtype: t.tensor.dtype }), labels: t.labels.filter((_, d) => !dims.includes(d)) };
+  return { tensor: t.tensor.sum(dims, { dtype }), labels: t.labels.filter((_, d) => !dims.includes(d)) };
 }
 
 function arrange(t: Labelled, output: readonly string[], size: ReadonlyMap<string, number>): Tensor {
-  const kept = sumUnused(t, { tensor: t.tensor, labels: [] }, new Set(output));
+  const kept = sumUnused(t, { tensor: t.tensor, labels: [] }, new Set(output), null);
   const order = output.map((l) => kept.labels.indexOf(l));
   const out = kept.tensor.permute(order);
   return out.expand(output.map((l, d) => (out.shape[d] === 1 ? size.get(l)! : out.shape[d]!)));

@@ -271,19 +271,19 @@ export const index_put: IndexPutOp = composite(
 );
 
 type IndexPutInPlaceOp = Op<
-  [self: Tensor, ...Args<[{ items: readonly IndexItem[] | IndexItem }, { value: Operand }, { accumulate?: boolean }]>],
+  [self: Tensor, ...Args<[{ indices: readonly IndexItem[] | IndexItem }, { values: Operand }, { accumulate?: boolean }]>],
   Tensor,
   "method"
 >;
 
 export const index_put_: IndexPutInPlaceOp = composite(
   "index_put_",
-  "self, items, value, accumulate=False",
+  "self, indices, values, accumulate=False",
   {
-    doc: "self[items] = value, or += with accumulate. The items are those of index().",
+    doc: "self[indices] = values, or += with accumulate. The indices are those of index().",
   },
-  (self: Tensor, items: readonly IndexItem[] | IndexItem, value: Operand, accumulate: boolean) => {
-    const list = Array.isArray(items) ? (items as readonly IndexItem[]) : [items as IndexItem];
+  (self: Tensor, given: readonly IndexItem[] | IndexItem, value: Operand, accumulate: boolean) => {
+    const list = Array.isArray(given) ? (given as readonly IndexItem[]) : [given as IndexItem];
     const [only] = list;
     if (list.length === 1 && only instanceof Tensor && only.dtype === bool && !(value instanceof Tensor && value.ndim > 0)) {
       const mask = only.reshape([...only.shape, ...new Array<number>(Math.max(self.ndim - only.ndim, 0)).fill(1)]);
@@ -303,7 +303,7 @@ export const index_put_: IndexPutInPlaceOp = composite(
     }
     const values = value instanceof Tensor ? value : filled([], value, self.dtype, self.device);
     checkValues("index_put_", self, values);
-    const recording = is_grad_enabled() && (self.requires_grad || values.requires_grad);
+    const recording = self.dtype.is_complex || (is_grad_enabled() && (self.requires_grad || values.requires_grad));
     const shared = [values, ...indices].some((t) => t !== null && t._storage === view._storage);
     if (recording || shared) {
       updateInPlace("index_put_", view, (old) => put_tensors(old, indices, values, accumulate));

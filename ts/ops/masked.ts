@@ -1,7 +1,8 @@
 /** torch.masked: reductions and normalisations over the elements where a mask holds; the others count as the operation's identity. */
 
 import { bool, Category, float32, int64, type DType, type Scalar } from "../core/dtype.ts";
-import { normalizeDims } from "../core/shape.ts";
+import { IndexError, ValueError } from "../core/errors.ts";
+import { formatShape, normalizeDims } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import type { Args } from "../engine/signature.ts";
@@ -21,7 +22,17 @@ type Reduction = Op<[input: Tensor, ...Args<[{ dim?: Dim }], Options & { keepdim
 type Along = Op<[input: Tensor, ...Args<[{ dim: number }], Options>], Tensor>;
 
 function filled(input: Tensor, mask: Mask, value: Scalar): Tensor {
-  return mask === null ? input : input.masked_fill(mask.to(bool).logical_not(), value);
+  return mask === null ? input : input.masked_fill(inside(input, mask).logical_not(), value);
+}
+
+/** The mask in input's shape: it may be smaller, never larger. */
+function inside(input: Tensor, mask: Tensor): Tensor {
+  if (mask.ndim > input.ndim) {
+    throw new IndexError(
+      `masked: expected a mask that broadcasts to the input, but its shape ${formatShape(mask.shape)} has more dimensions than ${formatShape(input.shape)}`,
+    );
+  }
+  return mask.to(bool).expand(input.shape);
 }
 
 function converted(input: Tensor, dtype: DType | null): Tensor {
@@ -35,7 +46,7 @@ type Reduce = (input: Tensor, dims: number[], keepdim: boolean, mask: Mask, dtyp
 
 function reduction(name: string, doc: string, body: Reduce): Reduction {
   return composite(
-    name,
+    `masked.${name}`,
     REDUCE,
     { doc, method: false },
     (input: Tensor, dim: Dim, keepdim: boolean, dtype: DType | null, mask: Mask) =>
@@ -44,8 +55,11 @@ function reduction(name: string, doc: string, body: Reduce): Reduction {
 }
 
 function along(name: string, doc: string, body: (input: Tensor, dim: number, mask: Mask) => Tensor): Along {
-  return composite(name, ALONG, { doc, method: false }, (input: Tensor, dim: number, dtype: DType | null, mask: Mask) =>
-    body(converted(input, dtype), dim, mask),
+  return composite(
+    `masked.${name}`,
+    ALONG,
+    { doc, method: false },
+    (input: Tensor, dim: number, dtype: DType | null, mask: Mask) => body(converted(input, dtype), dim, mask),
   );
 }
 
@@ -59,8 +73,8 @@ function total(input: Tensor, dims: number[], keepdim: boolean, mask: Mask, dtyp
 
 /** How many elements count in each sum. */
 function count(input: Tensor, dims: number[], keepdim: boolean, mask: Mask): Tensor {
-  const inside = mask === null ? ones([], { dtype: int64, device: input.device }) : mask.to(bool);
-  return inside.expand(input.shape).sum(dims, keepdim);
+  const counted = mask === null ? ones([], { dtype: int64, device: input.device }).expand(input.shape) : inside(input, mask);
+  return counted.sum(dims, keepdim);
 }
 
 export const sum: Reduction = reduction("sum", "The sum over dim where mask holds.", (input, dims, keepdim, mask, dtype) =>
@@ -103,13 +117,13 @@ type ArgOp = Op<[input: Tensor, ...Args<[{ dim?: number | null }], Options & { k
 
 function position(name: "argmax" | "argmin", doc: string): ArgOp {
   return composite(
-    name,
+    `masked.${name}`,
     REDUCE,
     { doc, method: false },
     (input: Tensor, dim: number | null, keepdim: boolean, dtype: DType | null, mask: Mask) => {
       const x = converted(input, dtype);
-      const inside = filled(x, mask, extreme(x.dtype, x.device, name === "argmin"));
-      return inside[name](dim, keepdim).to(x.dtype);
+      const known = filled(x, mask, extreme(x.dtype, x.device, name === "argmin"));
+      return known[name](dim, keepdim).to(x.dtype);
     },
   );
 }
@@ -142,7 +156,7 @@ function normOf(input: Tensor, ord: Scalar, dim: Dim, keepdim: boolean, dtype: D
 }
 
 export const norm: NormOp = composite(
-  "norm",
+  "masked.norm",
   "input, ord=2.0, dim=None, *, keepdim=False, dtype=None, mask=None",
   { doc: "The vector norm over dim where mask holds.", method: false },
   normOf,
@@ -151,7 +165,7 @@ export const norm: NormOp = composite(
 type NormalizeOp = Op<[input: Tensor, ...Args<[{ ord: number }, { dim: number }], Options & { eps?: number }>], Tensor>;
 
 export const normalize: NormalizeOp = composite(
-  "normalize",
+  "masked.normalize",
   "input, ord, dim, *, eps=1e-12, dtype=None, mask=None",
   { doc: "input divided by its norm over dim where mask holds.", method: false },
   (input: Tensor, ord: Scalar, dim: number, eps: number, dtype: DType | null, mask: Mask) => {
@@ -179,19 +193,24 @@ function variance(
   mask: Mask,
 ): Tensor {
   const dims = normalizeDims("var", dim, input.ndim);
-  const type = dtype ?? (input.dtype.is_floating_point ? input.dtype : float32);
+  const type = dtype ?? (input.dtype.differentiable ? input.dtype : float32);
   const x = input.to(type);
   const n = count(input, dims, true, mask);
   const distance = x.sub(total(x, dims, true, mask, type).div(n));
-  const squares = total(distance.mul(distance), dims, keepdim, mask, type);
+  const squares = total(distance.mul(distance.conj()), dims, keepdim, mask, type);
   const freedom = n.reshape(squares.shape).sub(correction ?? (unbiased === false ? 0 : 1));
   return squares.div(freedom.clamp_min(0));
 }
 
-const varOp: SpreadOp = composite("var", SPREAD, { doc: "The variance over dim where mask holds.", method: false }, variance);
+const varOp: SpreadOp = composite(
+  "masked.var",
+  SPREAD,
+  { doc: "The variance over dim where mask holds.", method: false },
+  variance,
+);
 export { varOp as var };
 export const std: SpreadOp = composite(
-  "std",
+  "masked.std",
   SPREAD,
   { doc: "The standard deviation over dim where mask holds.", method: false },
   (...args: Parameters<typeof variance>) => variance(...args).sqrt(),
@@ -200,16 +219,25 @@ export const std: SpreadOp = composite(
 type MedianOp = Op<[input: Tensor, ...Args<[{ dim?: number }], Options & { keepdim?: boolean }>], Tensor>;
 
 export const median: MedianOp = composite(
-  "median",
+  "masked.median",
   "input, dim=-1, *, keepdim=False, dtype=None, mask=None",
   { doc: "The median over dim where mask holds.", method: false },
-  (input: Tensor, dim: number, keepdim: boolean, dtype: DType | null, mask: Mask) =>
-    filled(converted(input, dtype), mask, NaN).nanmedian(dim, keepdim)[0]!,
+  (input: Tensor, dim: number, keepdim: boolean, dtype: DType | null, mask: Mask) => {
+    const type = dtype ?? input.dtype;
+    const whole = !input.dtype.is_floating_point;
+    const out = filled(whole ? input.to(float32) : converted(input, dtype), mask, NaN).nanmedian(dim, keepdim)[0]!;
+    if (whole && out.isnan().any().item_sync()) {
+      throw new ValueError("masked.median: expects no fully masked out rows if dtype is not floating point");
+    }
+    return whole ? out.to(type) : out;
+  },
 );
 
-export const cumsum: Along = along("cumsum", "Running sums where mask holds.", (x, dim, mask) => filled(x, mask, 0).cumsum(dim));
+export const cumsum: Along = along("cumsum", "Running sums where mask holds.", (x, dim, mask) =>
+  filled(x, mask, 0).cumsum(dim).to(x.dtype),
+);
 export const cumprod: Along = along("cumprod", "Running products where mask holds.", (x, dim, mask) =>
-  filled(x, mask, 1).cumprod(dim),
+  filled(x, mask, 1).cumprod(dim).to(x.dtype),
 );
 export const softmax: Along = along("softmax", "softmax over dim where mask holds.", (x, dim, mask) =>
   softmaxOf(filled(x, mask, -Infinity), dim),
@@ -227,9 +255,11 @@ type LogAddExpOp = Op<
 >;
 
 export const logaddexp: LogAddExpOp = composite(
-  "logaddexp",
+  "masked.logaddexp",
   "input, other, *, dtype=None, input_mask=None, other_mask=None",
   { doc: "log(e^input + e^other), where what its mask leaves out counts as 0 in the sum.", method: false },
   (input: Tensor, other: Tensor, dtype: DType | null, inputMask: Mask, otherMask: Mask) =>
-    logaddexpOf(filled(converted(input, dtype), inputMask, -Infinity), filled(converted(other, dtype), otherMask, -Infinity)),
+    logaddexpOf(filled(converted(input, dtype), inputMask, -Infinity), filled(converted(other, dtype), otherMask, -Infinity)).to(
+      dtype ?? input.dtype,
+    ),
 );

@@ -231,6 +231,12 @@ export const tensordot: TensordotOp = composite(
     if (left.length !== right.length) throw new RuntimeError("tensordot: both dimension lists should have same length");
     left = left.map((d) => (d < 0 ? d + a.ndim : d));
     right = right.map((d) => (d < 0 ? d + b.ndim : d));
+    // A dimension of size 1 stands for all of the other's.
+    const lone = (t: Tensor, own: readonly number[], other: Tensor, theirs: readonly number[]): Tensor => {
+      const dims = own.filter((d, i) => t.shape[d] !== 1 && other.shape[theirs[i]!] === 1);
+      return dims.length === 0 ? t : t.sum(dims, true, { dtype: t.dtype });
+    };
+    [a, b] = [lone(a, left, b, right), lone(b, right, a, left)];
     left.forEach((d, i) => {
       if (a.shape[d] !== b.shape[right[i]!]) {
         throw new RuntimeError(

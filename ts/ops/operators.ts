@@ -3,7 +3,7 @@
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import type { Args } from "../engine/signature.ts";
-import { add, div, mul, pow, remainder, rsub, type Operand } from "./arithmetic.ts";
+import { add, mul, pow, remainder, rsub, type Operand } from "./arithmetic.ts";
 import { bitwise_and, bitwise_or, bitwise_xor } from "./bitwise.ts";
 import * as compare from "./compare.ts";
 import * as math from "./math.ts";
@@ -20,7 +20,7 @@ type Loose = (a: Operand, b: Operand) => Tensor;
 export const __radd__: Reflected = reflected("__radd__", "+", (self, other) => add(self, other));
 export const __rsub__: Reflected = reflected("__rsub__", "-", (self, other) => rsub(self, other));
 export const __rmul__: Reflected = reflected("__rmul__", "*", (self, other) => mul(self, other));
-export const __rdiv__: Reflected = reflected("__rdiv__", "/", (self, other) => (div as Loose)(other, self));
+export const __rdiv__: Reflected = reflected("__rdiv__", "/", (self, other) => mul(self.reciprocal(), other));
 export const __rmod__: Reflected = reflected("__rmod__", "%", (self, other) => (remainder as Loose)(other, self));
 export const __rpow__: Reflected = reflected("__rpow__", "**", (self, other) => pow(other, self));
 export const __rand__: Reflected = reflected("__rand__", "&", (self, other) => bitwise_and(self, other));

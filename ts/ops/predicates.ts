@@ -42,7 +42,7 @@ export const is_nonzero: Question = composite(
         `is_nonzero: bool value of Tensor with ${input.numel() === 0 ? "no values" : "more than one value"} is ambiguous`,
       );
     }
-    return Boolean(input.item_sync());
+    return Boolean(input.ne(0).item_sync());
   },
 );
 

@@ -10,7 +10,7 @@ import { composite, defineOp, type Op } from "../engine/define.ts";
 import { onReplay, readable } from "../engine/blocking.ts";
 import { checkWritable, updateInPlace } from "../engine/inplace.ts";
 import { empty, run } from "../engine/run.ts";
-import type { Args } from "../engine/signature.ts";
+import { type Args, describe } from "../engine/signature.ts";
 import { copyState, loadPhilox, loadState, makeGenerator, reseed, savePhilox, saveState } from "../kernel/generator.ts";
 import type { GeneratorState, RandomSpec } from "../kernel/spec.ts";
 import { checkSize, finish, fromBytes, place, type TensorOptions } from "./creation.ts";
@@ -240,6 +240,7 @@ export const randperm: RandpermOp = composite(
   "n, *, generator=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False",
   { doc: "The numbers 0 to n - 1 in random order." },
   (n: number, generator: Stream, dtype: DType | null, device: Place, rg: boolean) => {
+    if (!Number.isInteger(n)) throw new TypeError(`randperm: n must be a whole number, got ${describe(n)}`);
     if (n < 0) throw new RuntimeError(`randperm: n must be non-negative, got ${n}`);
     return finish(draw("randperm", [n], dtype ?? int64, place(device), 0, 0, generator), rg);
   },
@@ -305,10 +306,17 @@ export const bernoulli: BernoulliOp = defineOp("bernoulli", "input, p=None, *, g
       return draw("bernoulli", input.shape, input.dtype, input.device, Number(p), 0, generator);
     }
     checkFloating("bernoulli", input.dtype);
+    checkDomain("bernoulli", input, "probabilities between 0 and 1", input.ge(0).logical_and(input.le(1)));
     return draw("bernoulli", input.shape, input.dtype, input.device, 0, 0, generator, [input]);
   },
   backward: (_ctx, g: Tensor) => [g.mul(0)],
 });
+
+/** On the cpu, where looking costs no waiting: whether `holds` is true everywhere. */
+function checkDomain(op: string, input: Tensor, what: string, holds: Tensor): void {
+  if (input.device.type !== "cpu" || input.numel() === 0 || holds.all().item_sync() === true) return;
+  throw new RuntimeError(`${op}: expects ${what}, but the input has others`);
+}
 
 function checkProbability(op: string, p: number): void {
   if (!(p >= 0 && p <= 1)) throw new RuntimeError(`${op}: expects p to be in [0, 1], but got p=${p}`);
@@ -321,6 +329,7 @@ export const poisson: FromInputs = defineOp("poisson", "input, generator=None", 
   method: false,
   forward(_ctx, input: Tensor, generator: Stream) {
     checkFloating("poisson", input.dtype);
+    checkDomain("poisson", input, "rates of at least 0", input.ge(0));
     return draw("poisson", input.shape, input.dtype, input.device, 0, 0, generator, [input]);
   },
   backward: (_ctx, g: Tensor) => [g.mul(0)],

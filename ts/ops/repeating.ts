@@ -1,7 +1,7 @@
 /** The same elements more often, or in another order. */
 
 import { int32, int64 } from "../core/dtype.ts";
-import { RuntimeError } from "../core/errors.ts";
+import { IndexError, RuntimeError } from "../core/errors.ts";
 import { formatShape, normalizeDim, normalizeDims, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
@@ -120,6 +120,7 @@ export const roll: UnaryForm<Args<[{ shifts: Dims }, { dims?: Dims | null }]>> =
     if (by.length !== along.length) {
       throw new RuntimeError(`roll: shifts and dimensions must align. shifts: ${by.length}, dims:${along.length}`);
     }
+    if (input.ndim === 0) throw new IndexError(`roll: Dimension specified as ${along[0]} but tensor has no dimensions`);
     return along.reduce((x, dim, i) => rolled(x, by[i]!, normalizeDim("roll", dim, input.ndim)), input);
   },
 );

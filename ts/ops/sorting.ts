@@ -9,6 +9,7 @@ import { alias, contiguous, copyOf, empty, run } from "../engine/run.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
 import type { SortParams, SortSpec } from "../kernel/spec.ts";
 import { pickedGrad, VALUES_INDICES, type ValuesAndIndices } from "./extremes.ts";
+import { extreme } from "./limits.ts";
 import { cast, oneDim, shaped } from "./reduction.ts";
 import { dimLast } from "./scan.ts";
 
@@ -154,7 +155,11 @@ function wholeMedian(name: "median" | "nanmedian"): Op<[input: Tensor], Tensor> 
     forward(ctx, input: Tensor) {
       const flat = contiguous(input);
       const n = input.numel();
-      if (n === 0) return shaped(input.new_full([], input.dtype.is_floating_point ? NaN : 0), [], false);
+      if (n === 0) {
+        const none = input.new_full([], input.dtype.is_floating_point ? NaN : extreme(input.dtype, input.device, false));
+        ctx.save(input, none);
+        return none;
+      }
       const out = rows("median", alias(flat, [n], [1], flat._offset), 0, 1, { ignoreNan: name === "nanmedian" })[0];
       const result = alias(out, [], [], 0);
       ctx.save(input, result);

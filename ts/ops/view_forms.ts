@@ -221,6 +221,7 @@ export const broadcast_tensors: Op<readonly Tensor[], Tensor[]> = composite(
 export function broadcast_shapes(...shapes: readonly (number | Shape)[]): Shape {
   return shapes.reduce<Shape>((all, s) => {
     const own = typeof s === "number" ? [s] : s;
+    if (!Array.isArray(own)) throw new RuntimeError(`broadcast_shapes: expected sizes or lists of them, got ${describe(own)}`);
     for (const n of own) if (n < 0) throw new RuntimeError(`broadcast_shapes: invalid size ${n} in ${formatShape(own)}`);
     return broadcastShapes("broadcast_shapes", all, own);
   }, []);

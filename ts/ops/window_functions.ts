@@ -1,11 +1,11 @@
 /** Window functions under the names that torch itself gives them: periodic unless periodic is false. */
 
 import type { Device } from "../core/device.ts";
-import { get_default_dtype, type DType } from "../core/dtype.ts";
+import { float32, get_default_dtype, type DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
-import type { Args } from "../engine/signature.ts";
+import { type Args, describe } from "../engine/signature.ts";
 import type { TensorOptions } from "./creation.ts";
 import * as windows from "./signal/windows.ts";
 
@@ -30,10 +30,14 @@ function windowOp<O>(name: string, parameters: string, make: (n: number, options
     { doc: "As torch.signal.windows, periodic by default." },
     (n: number, periodic: boolean, ...rest: unknown[]) => {
       const [dtype, , device, , requires_grad] = rest.slice(own) as [DType | null, unknown, Place, boolean, boolean];
+      if (!Number.isInteger(n)) throw new TypeError(`${name}: window_length must be a whole number, got ${describe(n)}`);
       if (n < 0) throw new RuntimeError(`${name}: requires non-negative window_length, got window_length=${n}`);
       const type = dtype ?? get_default_dtype();
       if (!type.is_floating_point) throw new RuntimeError(`${name}: expects floating point dtypes, got: ${type}`);
-      return make(n, { sym: !periodic, dtype: type, device, requires_grad }, rest.slice(0, own).map(Number));
+      // In halves by way of float32: the windows themselves come in float32 and float64.
+      const wide = type.itemsize === 2 ? float32 : type;
+      const out = make(n, { sym: !periodic, dtype: wide, device, requires_grad: false }, rest.slice(0, own).map(Number)).to(type);
+      return requires_grad ? out.requires_grad_() : out;
     },
   );
 }

@@ -1,6 +1,5 @@
 /** Views of a part of a tensor: picked, cut, slid over; and copies of a tensor in which such a part is written over. */
 
-import { bool } from "../core/dtype.ts";
 import { IndexError, RuntimeError } from "../core/errors.ts";
 import { contiguousStrides, formatShape, normalizeDim, numelOf, sameShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -111,7 +110,7 @@ function sliceGeometry(
   end: Bound,
   step: number,
 ): Geometry {
-  if (shape.length === 0) throw new RuntimeError(`${name}: slice() cannot be applied to a 0-dim tensor.`);
+  if (shape.length === 0) throw new IndexError(`${name}: slice() cannot be applied to a 0-dim tensor.`);
   const d = normalizeDim(name, dim, shape.length);
   if (!(Number(step) > 0)) throw new RuntimeError(`${name}: slice step must be positive, got ${step}`);
   const n = shape[d]!;
@@ -155,9 +154,8 @@ type NarrowOp = WindowOp<Args<[{ dim: number }, { start: Start }, { length: numb
 
 function checkNarrow(name: string, input: Tensor, dim: number, start: Start, length: number): [dim: number, start: number] {
   if (input.ndim === 0) throw new RuntimeError(`${name}: cannot be applied to a 0-dim tensor.`);
-  if (start instanceof Tensor && (start.ndim !== 0 || start.dtype.is_floating_point || start.dtype === bool)) {
-    throw new RuntimeError(`${name}: start must be an 0-dim integral Tensor, got ${start.dtype} ${formatShape(start.shape)}`);
-  }
+  if (typeof start !== "number")
+    throw new RuntimeError(`${name}: start must be an 0-dim integral Tensor, got ${describe(start)}`);
   if (name === "narrow_copy" && dim >= input.ndim) {
     throw new RuntimeError(
       `${name}: dimension out of range (expected to be in [${-input.ndim}, ${input.ndim - 1}], but got ${dim})`,
@@ -166,9 +164,10 @@ function checkNarrow(name: string, input: Tensor, dim: number, start: Start, len
   if (length < 0) throw new RuntimeError(`${name}: length must be non-negative, got ${length}`);
   const d = normalizeDim(name, dim, input.ndim);
   const n = input.shape[d]!;
-  const s = start instanceof Tensor ? Number(start.item_sync()) : start;
-  if (s < -n || s > n) throw new IndexError(`${name}: start out of range (expected to be in [${-n}, ${n}], but got ${s})`);
-  const from = s < 0 ? s + n : s;
+  if (start < -n || start > n) {
+    throw new IndexError(`${name}: start out of range (expected to be in [${-n}, ${n}], but got ${start})`);
+  }
+  const from = start < 0 ? start + n : start;
   if (from + length > n) {
     throw new RuntimeError(`${name}: start (${from}) + length (${length}) exceeds dimension size (${n}).`);
   }

@@ -3,7 +3,7 @@
 import { float16, float32, float64, int16, int32, int64, int8, uint8 } from "../../core/dtype.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { Tensor } from "../../core/tensor.ts";
-import type { Args } from "../../engine/signature.ts";
+import { type Args, checkTensor } from "../../engine/signature.ts";
 import * as ops from "../../ops/index.ts";
 import { bind } from "../layer.ts";
 
@@ -101,11 +101,17 @@ export function invert_permutation(permutation: Tensor | null): Tensor | null {
 }
 
 export function pack_padded_sequence(
-  input: Tensor,
-  lengths: Tensor | readonly number[],
-  ...given: Args<[{ batch_first?: boolean }, { enforce_sorted?: boolean }]>
+  ...given: [
+    input: Tensor,
+    ...Args<[{ lengths: Tensor | readonly number[] }, { batch_first?: boolean }, { enforce_sorted?: boolean }]>,
+  ]
 ): PackedSequence {
-  const [batchFirst, enforce] = bind<[boolean, boolean]>("pack_padded_sequence", "batch_first=False, enforce_sorted=True", given);
+  const [input, lengths, batchFirst, enforce] = bind<[Tensor, Tensor | readonly number[], boolean, boolean]>(
+    "pack_padded_sequence",
+    "input, lengths, batch_first=False, enforce_sorted=True",
+    given,
+  );
+  checkTensor("pack_padded_sequence", "input", input);
   let sizes = numbersOf(lengths);
   let x = batchFirst ? input.transpose(0, 1) : input;
   if (sizes.length !== x.shape[1]) {

@@ -4,7 +4,7 @@ import { bool, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { complexRule, joined, part } from "../../engine/complex.ts";
-import { zeros_like } from "../creation.ts";
+import { ones_like, zeros_like } from "../creation.ts";
 import { broadcast_tensors } from "../view_forms.ts";
 import { complexType, minus, type Operand, over, partsOf, plus, type Real, tensorOf, times, type Z } from "./numbers.ts";
 
@@ -62,7 +62,8 @@ formula("abs", (z) => {
 });
 formula("sgn", (z) => {
   const size = z.abs();
-  return z.div(size.where(size.ne(0), 1));
+  // At 0 the gradient is 0, too.
+  return z.div(size.where(size.ne(0), Infinity));
 });
 formula("sign", () => {
   throw new RuntimeError("sign: Unlike NumPy, torch.sign is not intended to support complex numbers; use torch.sgn");
@@ -102,7 +103,9 @@ unary("sqrt", (a, b) => {
   const t = a.abs().add(size).div(2).where(zero.logical_not(), 1).sqrt().where(zero.logical_not(), 0);
   const other = b.div(t.where(zero.logical_not(), 1).mul(2));
   const right = a.ge(0);
-  return [t.where(right, other.abs()), other.where(right, t.copysign(b))];
+  // The sign of zero counts: on the negative axis it says from which side.
+  const side = ones_like(b.detach()).copysign(b.detach());
+  return [t.where(right, other.mul(side)), other.where(right, t.mul(side))];
 });
 formula("rsqrt", (z) => z.sqrt().reciprocal());
 
@@ -145,9 +148,12 @@ formula("acosh", (z) => {
 unary("atanh", (a, b) => {
   const square = b.mul(b);
   const c = a.neg().add(1);
-  const re = a.mul(4).div(c.mul(c).add(square)).log1p().div(4);
+  // Of the absolute value, under a logarithm that keeps its digits close to 0.
+  const side = ones_like(a.detach()).copysign(a.detach());
+  const size = a.mul(side);
+  const far = size.neg().add(1);
   return [
-    re,
+    size.mul(4).div(far.mul(far).add(square)).log1p().div(4).mul(side),
     b
       .mul(2)
       .atan2(c.mul(a.add(1)).sub(square))
@@ -155,6 +161,11 @@ unary("atanh", (a, b) => {
   ];
 });
 formula("atan", (z) => overI(timesI(z).atanh()));
+formula("sinc", (z) => {
+  const zero = z.eq(0);
+  const y = z.mul(Math.PI).where(zero.logical_not(), 1);
+  return y.sin().div(y).where(zero.logical_not(), 1);
+});
 formula("sigmoid", (z) => z.neg().exp().add(1).reciprocal());
 formula("silu", (z) => z.mul(z.sigmoid()));
 
@@ -236,3 +247,9 @@ for (const name of [
     throw new RuntimeError(`${name}: not defined for complex numbers, which have no order; compare absolute values or parts`);
   });
 }
+
+complexRule("isclose", (a: Tensor, b: Tensor, rtol: number, atol: number, equal_nan: boolean) => {
+  const distance = a.sub(b).abs();
+  const close = a.eq(b).logical_or(distance.isfinite().logical_and(distance.le(b.abs().mul(rtol).add(atol))));
+  return equal_nan ? close.logical_or(a.ne(a).logical_and(b.ne(b))) : close;
+});

@@ -4,6 +4,7 @@ import type { Tensor } from "../../core/tensor.ts";
 import { complexRule, joined, part } from "../../engine/complex.ts";
 import { normalizeDim } from "../../core/shape.ts";
 import { RuntimeError } from "../../core/errors.ts";
+import { named } from "../../engine/define.ts";
 import { registry } from "../install.ts";
 import { cat } from "../joining.ts";
 import { complexType } from "./numbers.ts";
@@ -105,15 +106,26 @@ complexRule("cumprod", (z: Tensor, dim: number) => {
   return x.movedim(-1, at);
 });
 
-complexRule("var", (z: Tensor, ...rest: never[]) => spread("var", z, rest));
-complexRule("std", (z: Tensor, ...rest: never[]) => spread("var", z, rest).sqrt());
-function spread(name: string, z: Tensor, rest: readonly never[]): Tensor {
-  const real = registry.get(name) as unknown as Call;
-  return real(part(z, 0), ...rest).add(real(part(z, 1), ...rest));
+type Spread = [dim: unknown, unbiased: unknown, keepdim: boolean, correction: unknown];
+/** The variances of both parts, added. */
+function spread(z: Tensor, [dim, unbiased, keepdim, correction]: Spread): Tensor {
+  const real = registry.get("var") as unknown as Call;
+  const of = (t: Tensor): Tensor => real(t, dim, unbiased, keepdim, { correction });
+  return of(part(z, 0)).add(of(part(z, 1)));
+}
+for (const [name, f] of [
+  ["var", (x: Tensor) => x],
+  ["std", (x: Tensor) => x.sqrt()],
+] as const) {
+  complexRule(name, (z: Tensor, ...rest: Spread) => f(spread(z, rest)));
+  complexRule(`${name}_mean`, (z: Tensor, ...rest: Spread) => {
+    const [dim, , keepdim] = rest;
+    return named([name, "mean"], [f(spread(z, rest)), z.mean((typeof dim === "boolean" ? null : dim) as never, keepdim)]);
+  });
 }
 complexRule("all", (z: Tensor, ...rest: never[]) => (registry.get("all") as unknown as Call)(z.ne(0), ...rest));
 complexRule("any", (z: Tensor, ...rest: never[]) => (registry.get("any") as unknown as Call)(z.ne(0), ...rest));
 complexRule("count_nonzero", (z: Tensor, ...rest: never[]) =>
   (registry.get("count_nonzero") as unknown as Call)(z.ne(0), ...rest),
 );
-complexRule("nonzero", (z: Tensor, ...rest: never[]) => (registry.get("nonzero") as unknown as Call)(z.ne(0), ...rest));
+complexRule("nonzero", (z: Tensor, as_tuple: boolean) => (registry.get("nonzero") as unknown as Call)(z.ne(0), { as_tuple }));

@@ -1,5 +1,6 @@
 /** torch.nn.functional: distances, similarities and normalisation of vectors. */
 
+import { promote_types } from "../../core/dtype.ts";
 import { broadcastShapes, normalizeDim } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, type Op } from "../../engine/define.ts";
@@ -27,8 +28,9 @@ export const cosine_similarity: CosineOp = composite(
     checkTensor("cosine_similarity", "x1", x1);
     checkTensor("cosine_similarity", "x2", x2);
     const shape = broadcastShapes("cosine_similarity", x1.shape, x2.shape);
-    const [a, b] = [x1.expand(shape), x2.expand(shape)];
-    checkFloating("cosine_similarity", a.dtype);
+    const dtype = promote_types(x1.dtype, x2.dtype);
+    checkFloating("cosine_similarity", dtype);
+    const [a, b] = [x1.to(dtype).expand(shape), x2.to(dtype).expand(shape)];
     const dims = shape.length === 0 ? [] : [normalizeDim("cosine_similarity", dim, shape.length)];
     const unit = (t: Tensor): Tensor => t.div(vectorNorm(t, 2, dims, dims.length > 0).clamp_min(eps));
     return unit(a)

@@ -135,6 +135,13 @@ export const interpolate: InterpolateOp = composite(
       );
     }
     if (!plain && !(mode in DIMS)) throw new NotImplementedError(`${op}: unknown mode '${mode}'`);
+    for (const given of [size, scale_factor]) {
+      if (Array.isArray(given) && given.length !== n) {
+        throw new ValueError(
+          `${op}: input and output must have the same number of spatial dimensions, but got input of shape ${formatShape(input.shape)} and ${given.length} of them: ${formatShape(given as number[])}`,
+        );
+      }
+    }
     if (n < 1 || n > 3 || (!plain && DIMS[mode] !== n)) {
       throw new NotImplementedError(`${op}: mode '${mode}' does not take input of shape ${formatShape(input.shape)}`);
     }

@@ -30,6 +30,9 @@ export const linear: LinearOp = defineOp("linear", "input, weight, bias=None", {
         `linear: input, weight and bias must have one dtype, got ${input.dtype}, ${weight.dtype}${bias === null ? "" : `, ${bias.dtype}`}`,
       );
     }
+    if (bias !== null && bias.ndim > 1) {
+      throw new RuntimeError(`linear: bias must be a vector of the output features, got shape ${formatShape(bias.shape)}`);
+    }
     commonDevice("linear", bias === null ? [input, weight] : [input, weight, bias]);
     ctx.state = { vector: weight.ndim === 1 };
     ctx.save(ctx.needs[1] ? input : null, ctx.needs[0] ? weight : null);

@@ -4,6 +4,7 @@ import { float32, int64, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { broadcastShapes, formatShape, sameShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { readable } from "../../engine/blocking.ts";
 import { composite, type Op } from "../../engine/define.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { where } from "../compare.ts";
@@ -264,7 +265,7 @@ export const multilabel_margin_loss: PairTailOp = composite(
     const valid = t.lt(0).to(int64).cumsum(1).eq(0);
     const safe = where(valid, t, 0);
     const labelled = zeros_like(x.detach()).scatter_add(1, safe, valid.to(x.dtype)).gt(0);
-    const terms = x.unsqueeze(1).sub(x.gather(1, safe).unsqueeze(2)).add(1).clamp_min(0);
+    const terms = x.unsqueeze(1).sub(x.gather(1, safe).unsqueeze(2)).add(1).relu();
     const counted = valid.unsqueeze(2).logical_and(labelled.logical_not().unsqueeze(1));
     const losses = where(counted, terms, 0).sum([1, 2]).div(x.shape[1]!);
     return reduced(input.ndim < 2 ? losses.squeeze(0) : losses, how);
@@ -357,6 +358,7 @@ export const gaussian_nll_loss: Op<[input: Tensor, target: Tensor, variance: Ten
       }
     }
     checkReduction(reduction);
+    if (readable(v.device) && v.lt(0).any().item_sync() === true) throw new ValueError(`${op}: var has negative entries`);
     broadcastShapes(op, input.shape, target.shape);
     // The bound does not stop the gradient.
     v = v.add(v.detach().clamp_min(eps).sub(v.detach()));

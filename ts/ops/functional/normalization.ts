@@ -407,7 +407,7 @@ export const batch_norm: BatchNormOp = composite(
     momentum: number,
     eps: number,
   ) => {
-    if (training && input.ndim >= 2 && input.numel() === input.shape[1]) {
+    if (training && input.ndim >= 2 && numelOf(input.shape.filter((_, d) => d !== 1)) === 1) {
       throw new ValueError(
         `batch_norm: expected more than 1 value per channel when training, got input size ${formatShape(input.shape)}`,
       );

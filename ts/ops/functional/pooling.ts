@@ -110,13 +110,13 @@ const average_backward: AvgPrimitive = defineOp("avg_pool_backward", "grad, wind
   },
 });
 
-/** Input with its batch dimension; other dims must not be empty. */
-function batched(op: string, input: Tensor, n: number): Tensor {
+/** Input with its batch dimension; other dims must not be empty (adaptive pooling looks at all but the first, batch or not). */
+function batched(op: string, input: Tensor, n: number, adaptive = false): Tensor {
   checkTensor(op, "input", input);
   if (input.ndim !== n + 1 && input.ndim !== n + 2) {
     throw new RuntimeError(`${op}: expected ${n + 1}D or ${n + 2}D input, got shape ${formatShape(input.shape)}`);
   }
-  if (input.shape.slice(input.ndim - n - 1).some((s) => s === 0)) {
+  if (input.shape.slice(adaptive ? 1 : input.ndim - n - 1).some((s) => s === 0)) {
     throw new RuntimeError(
       `${op}: expected input with non-zero size for non-batch dimensions, but got shape ${formatShape(input.shape)}`,
     );
@@ -279,7 +279,7 @@ function adaptiveInput(op: string, input: Tensor, n: number, output_size: Target
   if (n > 1 && typeof output_size !== "number" && input.ndim <= n) {
     throw new ValueError(`${op}: input dimension should be at least ${n + 1}, got shape ${formatShape(input.shape)}`);
   }
-  return batched(op, input, n);
+  return batched(op, input, n, true);
 }
 
 type AdaptiveAvgOp = Op<[input: Tensor, ...Args<[{ output_size: TargetSizes }]>], Tensor>;
@@ -397,7 +397,7 @@ function maxUnpool(op: string, n: number): UnpoolOp {
       const sizes = output_size === null ? usual : output_size.slice(-n);
       sizes.forEach((v, i) => {
         if (output_size !== null && (v <= usual[i]! - s[i]! || v >= usual[i]! + s[i]!)) {
-          throw new RuntimeError(
+          throw new ValueError(
             `${op}: invalid output_size ${formatShape(sizes)}: dimension ${i} must be between ${usual[i]! - s[i]!} and ${usual[i]! + s[i]!}`,
           );
         }

@@ -190,7 +190,7 @@ const col2im: Op<[input: Tensor, blocks: () => Blocks], Tensor> = defineOp("col2
 type BlockArgs = [{ kernel_size: Sizes }, { dilation?: Sizes }, { padding?: Sizes }, { stride?: Sizes }];
 
 export const unfold: Op<[input: Tensor, ...Args<BlockArgs>], Tensor> = composite(
-  "unfold",
+  "nn.functional.unfold",
   "input, kernel_size, dilation=1, padding=0, stride=1",
   { doc: "The blocks of [N, C, H, W] as columns: [N, C kernel, blocks].", method: false },
   (input: Tensor, kernel_size: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) => {
@@ -236,6 +236,7 @@ export const affine_grid: AffineGridOp = composite(
   { doc: "A sampling grid [N, H, W, 2] (or [N, D, H, W, 3]) of affine matrices theta [N, 2, 3] ([N, 3, 4]).", method: false },
   (theta: Tensor, size: readonly number[], align_corners: boolean | null) => {
     const n = size.length - 2;
+    if (size.some((s) => s <= 0)) throw new ValueError(`affine_grid: expected a positive output size, got ${formatShape(size)}`);
     if (
       !theta.dtype.is_floating_point ||
       (n !== 2 && n !== 3) ||

@@ -4,6 +4,7 @@ import type { Device } from "../../core/device.ts";
 import { float32, float64, get_default_dtype, type DType, type Scalar } from "../../core/dtype.ts";
 import { ValueError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { describe } from "../../engine/signature.ts";
 import { composite, type Op } from "../../engine/define.ts";
 import { filled, finish, place } from "../creation.ts";
 import { linspace } from "../creation_more.ts";
@@ -37,6 +38,7 @@ function windowOp<O>(name: string, parameters: string, doc: string, check: (para
       }
       if (dtype !== float32 && dtype !== float64)
         throw new ValueError(`${name}: expects float32 or float64 dtypes, got: ${dtype}`);
+      if (!Number.isInteger(M)) throw new TypeError(`${name}: the window's length must be a whole number, got ${describe(M)}`);
       if (M < 0) throw new ValueError(`${name}: requires non-negative window length, got M=${M}`);
       check(parameter);
       const on = place(device);
