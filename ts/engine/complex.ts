@@ -11,7 +11,7 @@ import { needsGraph, Tensor } from "../core/tensor.ts";
 import { record } from "./node.ts";
 import { complexOf, paired, pairsOf, partOf } from "./pairs.ts";
 import { copyOf } from "./run.ts";
-import { bindArguments, checkTensor, isOptions, type Signature } from "./signature.ts";
+import { bindOp, checkTensor, isOptions, type Signature } from "./signature.ts";
 
 type Rule = (...args: never[]) => unknown;
 
@@ -48,8 +48,10 @@ export function withComplexRule(
     if (!complex) return fn(...given);
     const rule = rules.get(name) as ((...args: unknown[]) => unknown) | undefined;
     if (rule !== undefined) {
-      const bound = bindArguments(name, signature, given);
-      if (!bound.some((x) => x instanceof Tensor || Array.isArray(x))) checkTensor(name, signature.names[0]!, bound[0]);
+      const bound = bindOp(name, signature, given);
+      if (signature.tensors.includes(0) && !bound.some((x) => x instanceof Tensor)) {
+        checkTensor(name, signature.names[0]!, bound[0]);
+      }
       return rule.apply(fn, bound);
     }
     if (passes) return fn(...given);

@@ -14,7 +14,7 @@ import { withAutocastPolicy } from "./autocast.ts";
 import { withComplexRule } from "./complex.ts";
 import { Context, NoContext, record } from "./node.ts";
 import { alias } from "./run.ts";
-import { bindArguments, checkTensor, checkTensors, parseSignature, type Signature } from "./signature.ts";
+import { bindOp, checkTensor, checkTensors, parseSignature, type Signature } from "./signature.ts";
 
 export interface OpInfo {
   readonly name: string;
@@ -95,7 +95,7 @@ export function composite<O>(name: string, signature: string, options: OpOptions
   return makeOp<O>(name, signature, "composite", options, (info) => {
     const fn = body as (...args: unknown[]) => unknown;
     return (...given: unknown[]) => {
-      const args = bindArguments(name, info.signature, given);
+      const args = bindOp(name, info.signature, given);
       if (options.numbers !== true) checkTensors(name, info.signature, args);
       return fn(...args);
     };
@@ -118,7 +118,7 @@ export function defineOp<O>(name: string, signature: string, rule: OpRule): O {
   const forward = rule.forward as (ctx: Context, ...args: unknown[]) => Tensor | readonly Tensor[];
   const backward = rule.backward as ((ctx: Context, ...grads: unknown[]) => readonly Gradient[]) | undefined;
   return makeOp<O>(name, signature, "primitive", rule, (info) => (...given: unknown[]) => {
-    const args = bindArguments(name, info.signature, given);
+    const args = bindOp(name, info.signature, given);
     checkTensors(name, info.signature, args);
     return callPrimitive(name, args, forward, backward);
   });
@@ -208,7 +208,7 @@ export function defineView<O>(name: string, signature: string, rule: ViewRule): 
   const geometry = rule.geometry as (input: Tensor, ...args: unknown[]) => Geometry;
   const backward = rule.backward as (grad: Tensor, input: Geometry, ...args: unknown[]) => Tensor;
   return makeOp<O>(name, signature, "view", rule, (info) => (...given: unknown[]) => {
-    const args = bindArguments(name, info.signature, given);
+    const args = bindOp(name, info.signature, given);
     const input = args[0];
     checkTensor(name, info.signature.names[0]!, input);
     const rest = args.slice(1);

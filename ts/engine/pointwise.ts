@@ -11,7 +11,7 @@ import { deferMap, makeTemplate, type Template } from "./fusion.ts";
 import { Context, record } from "./node.ts";
 import { resultType } from "./promotion.ts";
 import { commonDevice, moved } from "./run.ts";
-import { asNumber, bindArguments, isOptions } from "./signature.ts";
+import { asNumber, bindOp, isOptions } from "./signature.ts";
 
 /**
  * Gradient towards one argument: what it needs (argument names, or "out"), and its formula of the result's gradient. Arguments that
@@ -67,7 +67,7 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
       if (n > positional || (n > 0 && isOptions(given[n - 1])) || n < names.length) {
         if (n >= tensorAt.length && n <= positional && !isOptions(given[n - 1])) {
           for (let i = 0; i < names.length; i++) if (given[i] === undefined) given[i] = defaults[i];
-        } else args = bindArguments(name, info.signature, given);
+        } else args = bindOp(name, info.signature, given);
       }
       for (const i of numeric) if (args[i] instanceof Tensor) args[i] = asNumber(args[i]);
 

@@ -138,6 +138,12 @@ export function bindArguments(op: string, sig: Signature, given: readonly unknow
       bound[i] = value;
     }
   }
+  return bound;
+}
+
+/** The same for an op: a tensor without dimensions may stand for a number, and a dtype must be one. */
+export function bindOp(op: string, sig: Signature, given: readonly unknown[]): unknown[] {
+  const bound = bindArguments(op, sig, given);
   for (const i of sig.numeric) if (typeof bound[i] === "object" && bound[i] !== null) bound[i] = asNumber(bound[i]);
   if (sig.dtype >= 0) checkDType(op, bound[sig.dtype]);
   return bound;
