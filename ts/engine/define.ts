@@ -25,6 +25,8 @@ export interface OpInfo {
   /** Tensor has an in-place form, this name with an underscore. */
   readonly inplace: boolean;
   readonly kind: "pointwise" | "view" | "primitive" | "composite";
+  /** Whether it has a gradient of its own; null: that of the ops it is made of. */
+  readonly differentiable: boolean | null;
 }
 
 /** Type-level mark of what an op installs on Tensor. */
@@ -69,7 +71,7 @@ export function makeOp<O>(
   name: string,
   signature: string,
   kind: OpInfo["kind"],
-  options: OpOptions,
+  options: OpOptions & { readonly grad?: unknown; readonly backward?: unknown },
   call: (info: OpInfo) => (...args: never[]) => unknown,
 ): O {
   const sig = parseSignature(signature);
@@ -83,6 +85,7 @@ export function makeOp<O>(
     method: method === true ? name : method === false ? null : method,
     inplace: options.inplace ?? false,
     kind,
+    differentiable: kind === "composite" ? null : options.grad !== undefined || options.backward !== undefined,
   };
   const passes = kind === "view" || kind === "composite" || options.complex === true;
   const real = withAutocastPolicy(name, sig, call(info) as (...args: unknown[]) => unknown);

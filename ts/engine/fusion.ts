@@ -76,6 +76,8 @@ export class MapNode implements Pending {
   uses = 0;
   /** Pending nodes that read this one; once it is computed they count as readers of its buffer. */
   consumers = 0;
+  /** Saved for backward. */
+  kept = false;
   /** Set once computed. */
   view: View | null = null;
   /** Scratch of the walk that collects a DAG. */
@@ -355,5 +357,7 @@ export function fusible(t: Tensor): MapNode | null {
 /** Says that `t`'s value will be wanted later (saved for backward), so that fusing writes it as well. */
 export function keep(t: Tensor): void {
   const p = t._storage.pending;
-  if (p !== null) p.uses++;
+  if (p === null) return;
+  p.uses++;
+  if (p instanceof MapNode) p.kept = true;
 }

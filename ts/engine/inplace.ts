@@ -116,7 +116,8 @@ export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = n
   const view = { buffer, dtype: dst.dtype, shape: dst.shape, strides: dst._strides, offset: dst._offset };
   device.run(kernel, dag.views, [view], { scalars: dag.scalars });
   node.abandon();
-  snapshot?.abandon();
+  // Where something still wants it, it has the old bytes for itself.
+  if (snapshot?.kept === false && snapshot.consumers === 0) snapshot.abandon();
 }
 
 /** Deferred maps still want `t`'s old bytes: they keep the old buffer, and the storage goes on with a copy. */

@@ -2,12 +2,15 @@
 
 import { bool, float32, get_default_dtype, int64, uint8, type DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, normalizeDim, normalizeDims, sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
 import { reduce } from "../engine/run.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
 import type { ReduceOp } from "../kernel/spec.ts";
+import { ones_like } from "./creation.ts";
+import { cat } from "./joining.ts";
 
 export type Dims = number | readonly number[] | null;
 export type ReductionOp<K extends object = object> = Op<
@@ -122,15 +125,30 @@ export const prod: ProdOp = defineOp("prod", "input, dim=None, keepdim=False, *,
 });
 
 /**
- * g * (the product of all the others). One zero: only its own derivative is not zero; two: none. Found without reading values, and
- * without dividing by a zero.
+ * g * (the product of all the others). To be differentiated again: of those before and those after, each a running product. Else by division,
+ * without reading values: one zero, and only its own derivative is not zero; two: none.
  */
 function productGrad(x: Tensor, g: Tensor, dims: readonly number[]): Tensor {
+  if (is_grad_enabled() && x.requires_grad) {
+    if (x.ndim === 0) return g;
+    const dim = dims.length === 1 ? dims[0]! : 0;
+    const lines = dims.length === 1 ? x : x.reshape([-1]);
+    return g.mul(othersProduct(lines, dim).reshape(x.shape));
+  }
   const zero = x.eq(0);
   const others = dims.reduce((p, d) => p.prod(d, true), x.masked_fill(zero, 1));
   const zeros = zero.sum(dims, true);
   const fromRest = g.mul(others).div(x.masked_fill(zero, 1));
   return fromRest.masked_fill(zeros.gt(zero), 0);
+}
+
+/** Of each element of a line along dim: the product of all the others. */
+function othersProduct(x: Tensor, dim: number): Tensor {
+  const n = x.shape[dim]!;
+  if (n === 0) return x;
+  // Shifted by one: the product of nothing is 1.
+  const before = (t: Tensor): Tensor => cat([ones_like(t.narrow(dim, 0, 1)), t.narrow(dim, 0, n - 1)], dim).cumprod(dim);
+  return before(x).mul(before(x.flip([dim])).flip([dim]));
 }
 
 function truth(name: "any" | "all", doc: string): ReductionOp {

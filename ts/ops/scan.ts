@@ -8,7 +8,9 @@ import { defineOp, named, type Op } from "../engine/define.ts";
 import { alias, empty, run } from "../engine/run.ts";
 import type { Args } from "../engine/signature.ts";
 import type { ScanOp } from "../kernel/spec.ts";
+import { ones_like } from "./creation.ts";
 import { VALUES_INDICES, type ValuesAndIndices } from "./extremes.ts";
+import { cat } from "./joining.ts";
 import { asVector } from "./scatter_kernels.ts";
 import { cast, floating, oneDim } from "./reduction.ts";
 
@@ -76,10 +78,26 @@ export const cumprod: CumulativeOp = defineOp("cumprod", "input, dim, *, dtype=N
 });
 
 /**
- * Before the first zero of a line: (sum over what follows of g * result) / x. At it: the same with that zero taken out, so that no
- * division is needed. After it every derivative is 0.
+ * To be differentiated again: element by element, the sum over what follows of g * (the product without it). Else, before the first zero of a
+ * line: (sum over what follows of g * result) / x. At it: the same with that zero taken out, so that no division is needed. After it every
+ * derivative is 0.
  */
 function runningProductGrad(x: Tensor, g: Tensor, dim: number): Tensor {
+  if (is_grad_enabled() && x.requires_grad) {
+    const n = x.shape[dim]!;
+    if (n === 0) return g;
+    const part = (t: Tensor, from: number, length: number): Tensor => t.narrow(dim, from, length);
+    const one = ones_like(part(x, 0, 1));
+    const lines = Array.from({ length: n }, (_, k) => {
+      const before = k === 0 ? one : part(x, 0, k).prod(dim, true);
+      const after = cat([one, part(x, k + 1, n - k - 1)], dim).cumprod(dim);
+      return part(g, k, n - k)
+        .mul(after)
+        .sum(dim, true)
+        .mul(before);
+    });
+    return cat(lines, dim);
+  }
   const zero = x.eq(0);
   const zeros = zero.cumsum(dim);
   const first = zero.logical_and(zeros.eq(1));
@@ -128,7 +146,7 @@ export const logcumsumexp: Op<[input: Tensor, ...Args<[{ dim: number }]>], Tenso
     backward(ctx, g: Tensor) {
       const [input, out] = ctx.saved() as [Tensor, Tensor];
       const { d } = ctx.state as { d: number };
-      if (g.ndim === 0) return [g];
+      if (g.ndim === 0 || g.numel() === 0) return [g];
       if (is_grad_enabled()) {
         // To be differentiated again: no logarithms of gradients.
         const top = input.detach().amax(d, true);

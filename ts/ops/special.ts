@@ -158,6 +158,18 @@ export const zeta: PairOp = pointwise("zeta", "input, other", {
   tensors: both,
   dtype: "float",
   expr: ({ input, other }) => e.zeta(input!, other!),
+  // The first argument's derivative is not known, to PyTorch either.
+  grad: {
+    other: [
+      ["input", "other"],
+      (g, { input, other }): Tensor =>
+        g.mul(
+          zeta(input instanceof Tensor ? input.add(1) : Number(input) + 1, other)
+            .mul(input)
+            .neg(),
+        ),
+    ],
+  },
 });
 
 export const modified_bessel_i0: SpecialOp = special(

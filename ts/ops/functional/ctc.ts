@@ -1,6 +1,7 @@
 /** torch.nn.functional.ctc_loss: dynamic programming over plain arrays, with its gradient. */
 
-import { RuntimeError } from "../../core/errors.ts";
+import { NotImplementedError, RuntimeError } from "../../core/errors.ts";
+import { is_grad_enabled } from "../../core/grad_mode.ts";
 import { formatShape } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
@@ -97,11 +98,24 @@ const ctc_losses: CtcPrimitive = defineOp("ctc_loss", "log_probs, labels, length
       for (let t = 0; t < steps; t++) grad.fill(0, (t * batch + b) * classes, (t * batch + b + 1) * classes);
     });
     const options = { dtype: log_probs.dtype, device: log_probs.device };
-    ctx.save(tensor(grad, options).reshape([steps, batch, classes]));
+    ctx.save(tensor(grad, options).reshape([steps, batch, classes]), log_probs);
     return tensor(losses, options);
   },
   backward(ctx, g: Tensor) {
-    return [ctx.saved()[0]!.mul(g.reshape([1, -1, 1]))];
+    const [grad, log_probs] = ctx.saved() as [Tensor, Tensor];
+    return [(is_grad_enabled() ? ctc_gradient(grad, log_probs) : grad).mul(g.reshape([1, -1, 1]))];
+  },
+});
+
+/** Stands for `grad` as a function of log_probs, of which no derivative is known: zeros would be wrong. */
+const ctc_gradient: Op<[grad: Tensor, log_probs: Tensor], Tensor> = defineOp("ctc_loss_backward", "grad, log_probs", {
+  doc: "",
+  method: false,
+  forward: (_ctx, grad: Tensor) => grad.clone(),
+  backward() {
+    throw new NotImplementedError(
+      "the derivative for 'ctc_loss_backward' is not implemented: ctc_loss can be differentiated once",
+    );
   },
 });
 

@@ -71,7 +71,7 @@ function differentiable(
   weight: Tensor | null,
   vector: boolean,
 ): (Tensor | null)[] {
-  const g2 = vector ? g.reshape([-1, 1]) : g.reshape([-1, g.shape.at(-1)!]);
+  const g2 = vector ? g.reshape([-1, 1]) : g.reshape([numelOf(g.shape.slice(0, -1)), g.shape.at(-1)!]);
   let gx: Tensor | null = null;
   if (ctx.needs[0]) {
     const w = weight!.ndim === 1 ? weight!.unsqueeze(0) : weight!;
@@ -79,7 +79,7 @@ function differentiable(
   }
   let gw: Tensor | null = null;
   if (ctx.needs[1]) {
-    const full = g2.t().mm(input!.reshape([-1, input!.shape.at(-1)!]));
+    const full = g2.t().mm(input!.reshape([numelOf(input!.shape.slice(0, -1)), input!.shape.at(-1)!]));
     gw = vector ? full.squeeze(0) : full;
   }
   return [gx, gw, ctx.needs[2] ? g2.sum(0) : null];

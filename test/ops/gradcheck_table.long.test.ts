@@ -1,0 +1,18 @@
+/** The same as gradcheck_table.test.ts at hundreds of random arguments, some with whole Jacobians and from the right. */
+
+import { describe, test } from "vitest";
+import { registry } from "../../ts/entry.node.ts";
+import { checkEntry } from "./gradcheck_table/check.ts";
+import { families } from "./gradcheck_table/index.ts";
+
+const ROUNDS = 200;
+
+for (const [family, entries] of Object.entries(families)) {
+  describe(family, () => {
+    test.each(Object.keys(entries))("%s", (name) => {
+      for (let seed = 1000; seed < 1000 + ROUNDS; seed++) {
+        checkEntry(name, registry.get(name), entries[name]!, seed, { slow: seed % 10 === 0, forward: seed % 10 === 5 });
+      }
+    });
+  });
+}
