@@ -3,6 +3,7 @@
 import { ValueError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { F, layer } from "../layer.ts";
+import { PairwiseDistance } from "./shape.ts";
 
 type Reduction = "none" | "mean" | "sum";
 interface Reduce {
@@ -145,6 +146,7 @@ export class TripletMarginLoss extends layer<
     reduction: reductionOf(m),
   }) as Tensor;
 }) {}
+/** A function or a module, which is then part of the loss. */
 type Distance = (a: Tensor, b: Tensor) => Tensor;
 export class TripletMarginWithDistanceLoss extends layer<
   [{ distance_function?: Distance | null }, { margin?: number }, { swap?: boolean }, Reduce],
@@ -158,6 +160,7 @@ export class TripletMarginWithDistanceLoss extends layer<
       swap: m.swap,
       reduction: m.reduction,
     }) as Tensor,
+  { keep: (fields) => void (fields.distance_function ??= new PairwiseDistance()) },
 ) {}
 
 type Lengths = Tensor | readonly number[];

@@ -1,12 +1,13 @@
 /** torch.nn.functional: activation functions. */
 
-import { Category, type Scalar } from "../../core/dtype.ts";
+import { Category, float64, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { formatShape, normalizeDim } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, type Op } from "../../engine/define.ts";
 import { updateInPlace } from "../../engine/inplace.ts";
 import { pointwise, type GradRule } from "../../engine/pointwise.ts";
+import { empty } from "../../engine/run.ts";
 import type { Args } from "../../engine/signature.ts";
 import { e } from "../../kernel/builder.ts";
 import type { Expr } from "../../kernel/expr.ts";
@@ -363,6 +364,14 @@ export const prelu: PlainOp<[{ weight: Tensor }]> = plain(
   },
 );
 
+/** 1 where x is positive, else drawn: on the cpu as PyTorch does, one float64 after the other for only those elements that need one. */
+function drawnSlopes(x: Tensor, low: number, high: number): Tensor {
+  if (x.device.type !== "cpu") return where(x.gt(0), 1, x.clone().uniform_(low, high));
+  const drawn = x.le(0);
+  const slopes = empty([Number(drawn.sum().item_sync())], float64, x.device).uniform_(low, high);
+  return empty(x.shape, x.dtype, x.device).fill_(1).masked_scatter_(drawn, slopes.to(x.dtype));
+}
+
 type RreluParameters = [{ lower?: number }, { upper?: number }, { training?: boolean }];
 
 export const rrelu: ActivationOp<RreluParameters> = activation(
@@ -374,7 +383,7 @@ export const rrelu: ActivationOp<RreluParameters> = activation(
     if (low > high)
       throw new RuntimeError(`rrelu: lower bound should be less than or equal to the upper bound, got ${low} and ${high}`);
     if (!training) return leakyKernel(x, (low + high) / 2);
-    return where(x.gt(0), x, x.mul(x.detach().clone().uniform_(low, high)));
+    return x.mul(drawnSlopes(x.detach(), low, high));
   },
 );
 
