@@ -177,6 +177,25 @@ export function manual_seed(seed: number | bigint, device?: CudaDeviceName): voi
 export function manual_seed_all(seed: number | bigint): void {
   for (let index = 0; index < device_count(); index++) manual_seed(seed, index);
 }
+/** Seeds from entropy. */
+export function seed(device?: CudaDeviceName): void {
+  default_generator(get(device, "cuda.seed")).seed();
+}
+/** Seeds all devices from entropy, with one seed. */
+export function seed_all(): void {
+  if (device_count() === 0) return;
+  const one = default_generator(get(0, "cuda.seed_all")).seed();
+  manual_seed_all(one);
+}
+export function initial_seed(device?: CudaDeviceName): bigint {
+  return default_generator(get(device, "cuda.initial_seed")).initial_seed();
+}
+export function get_rng_state_all(): Tensor[] {
+  return Array.from({ length: device_count() }, (_, index) => get_rng_state(index));
+}
+export function set_rng_state_all(states: readonly Tensor[]): void {
+  states.forEach((state, index) => set_rng_state(state, index));
+}
 export function get_rng_state(device?: CudaDeviceName): Tensor {
   return default_generator(get(device, "cuda.get_rng_state")).get_state();
 }

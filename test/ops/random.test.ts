@@ -37,6 +37,43 @@ describe("streams", () => {
     expect(rounded(torch.rand([3], { generator: new Generator().manual_seed(3) }))).toEqual(a);
   });
 
+  it("are put back after a fork, however it ends", async () => {
+    torch.manual_seed(5);
+    const state = torch.get_rng_state().tolist_sync();
+    const drawn = torch.random.fork_rng(() => {
+      torch.manual_seed(0);
+      return rounded(torch.rand(3));
+    });
+    expect(drawn).toEqual([0.4963, 0.7682, 0.0885]);
+    expect(torch.get_rng_state().tolist_sync()).toEqual(state);
+    expect(() =>
+      torch.random.fork_rng(() => {
+        torch.rand(3);
+        throw new Error("no");
+      }),
+    ).toThrow("no");
+    await torch.random.fork_rng(async () => {
+      await Promise.resolve();
+      torch.randn(20);
+    });
+    expect(torch.get_rng_state().tolist_sync()).toEqual(state);
+    torch.random.fork_rng(() => torch.rand(3), { enabled: false });
+    expect(torch.get_rng_state().tolist_sync()).not.toEqual(state);
+  });
+
+  it("of Philox are asked for", () => {
+    const generator = new Generator("cpu", { algorithm: "philox" }).manual_seed(3);
+    expect([generator.algorithm, new Generator().algorithm, generator.initial_seed()]).toEqual(["philox", "mt19937", 3n]);
+    const first = rounded(torch.randn([4], { generator }));
+    expect(generator.get_state().shape).toEqual([16]);
+    expect(rounded(torch.randn([4], { generator: generator.manual_seed(3) }))).toEqual(first);
+    expect(rounded(torch.randn([4], { generator: new Generator().manual_seed(3) }))).not.toEqual(first);
+    // Random123's known answer: counter 0, key 0.
+    const u = torch.rand([4], { generator: generator.manual_seed(0) }).mul(2 ** 24);
+    expect(u.tolist_sync()).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8].map((w) => w >>> 8));
+    expect(() => new Generator("cpu", { algorithm: "pcg" as never })).toThrow(/'mt19937' or 'philox' on cpu, got 'pcg'/);
+  });
+
   it("give permutations and whole numbers in range", () => {
     const p = torch.randperm(100).tolist_sync() as number[];
     expect([...p].sort((a, b) => a - b)).toEqual(Array.from({ length: 100 }, (_, i) => i));

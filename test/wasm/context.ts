@@ -5,7 +5,7 @@ import type { Buffer as DeviceBuffer, Device, View } from "../../ts/core/device.
 import * as dtypes from "../../ts/core/dtype.ts";
 import { DTYPES, type DType } from "../../ts/core/dtype.ts";
 import { contiguousStrides, numelOf } from "../../ts/core/shape.ts";
-import { SCRATCH_BYTES, type CpuContext, type Lowering } from "../../wasm/device/context.ts";
+import { SCRATCH_BYTES, type ComposedLowering, type ComposingContext } from "../../wasm/device/context.ts";
 import type { KernelKind, KernelSpec, ParamsOf } from "../../ts/kernel/spec.ts";
 import { ParamWriter } from "../../wasm/device/params.ts";
 
@@ -28,9 +28,9 @@ interface FakeBuffer extends DeviceBuffer {
   readonly ptr: number;
 }
 
-export class TestContext implements CpuContext {
+export class TestContext implements ComposingContext {
   readonly memory = new WebAssembly.Memory({ initial: PAGES, maximum: 65536, shared: true });
-  readonly heap: CpuContext["heap"];
+  readonly heap: ComposingContext["heap"];
   /** Tasks run in this order; results must not depend on it. */
   reversed = false;
   readonly #kernels: Record<string, Kernel>;
@@ -121,7 +121,7 @@ export class TestContext implements CpuContext {
 
   /** Runs one spec and gives its workspace back. */
   run<K extends KernelKind>(
-    lowering: Lowering<K>,
+    lowering: ComposedLowering<K>,
     spec: Extract<KernelSpec, { kind: K }>,
     inputs: readonly View[],
     outputs: readonly View[],

@@ -16,8 +16,8 @@ export function makeTwister(seed: bigint): MersenneTwister {
   return { words, left: 1, next: 0, normal: null };
 }
 
-export function makeGenerator(seed: bigint): GeneratorState {
-  return { seed: BigInt.asUintN(64, seed), mt: null, offset: 0 };
+export function makeGenerator(seed: bigint, philox = false): GeneratorState {
+  return { seed: BigInt.asUintN(64, seed), mt: null, offset: 0, philox };
 }
 
 /** The same state, unaffected by what is drawn from either. */
@@ -28,7 +28,7 @@ export function copyState(generator: GeneratorState): GeneratorState {
 
 /** Starts the stream anew: `manual_seed`. */
 export function reseed(generator: GeneratorState, seed: bigint): void {
-  Object.assign(generator, makeGenerator(seed));
+  Object.assign(generator, makeGenerator(seed, generator.philox));
 }
 
 // The bytes of `torch.get_rng_state()`: a C struct whose words are stored as 64-bit integers.

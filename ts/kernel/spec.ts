@@ -301,6 +301,8 @@ export interface GeneratorState {
   mt: MersenneTwister | null;
   /** Philox counter for GPU devices. */
   offset: number;
+  /** Whether the cpu draws as GPU devices do. */
+  philox: boolean;
 }
 
 /**

@@ -23,15 +23,30 @@ type Distribution = RandomSpec["distribution"];
 /** PyTorch's seed of generators that nobody has seeded. */
 const DEFAULT_SEED = 67280421310721n;
 
-/** A stream of random numbers of one's own. */
+/** mt19937 is PyTorch's on the cpu; GPU devices have Philox, and the cpu where it is asked for. */
+export type RandomAlgorithm = "mt19937" | "philox";
+
+/**
+ * A stream of random numbers of one's own. `algorithm: "philox"` on the cpu: the numbers that GPU devices draw from the same seed (whole and
+ * uniform ones bit for bit, others to rounding).
+ */
 export class Generator {
   /** @internal */
-  readonly _state: GeneratorState = makeGenerator(DEFAULT_SEED);
+  readonly _state: GeneratorState;
 
-  constructor(readonly device: Device | string = "cpu") {}
-  get #onGpu(): boolean {
-    const { device } = this;
-    return (typeof device === "string" ? device.split(":")[0] : device.type) !== "cpu";
+  constructor(
+    readonly device: Device | string = "cpu",
+    { algorithm = null }: { algorithm?: RandomAlgorithm | null } = {},
+  ) {
+    const onCpu = (typeof device === "string" ? device.split(":")[0] : device.type) === "cpu";
+    if (algorithm !== null && algorithm !== "philox" && (algorithm !== "mt19937" || !onCpu)) {
+      const known = onCpu ? "'mt19937' or 'philox'" : "'philox'";
+      throw new RuntimeError(`Generator: algorithm must be ${known} on ${String(device)}, got '${String(algorithm)}'`);
+    }
+    this._state = makeGenerator(DEFAULT_SEED, algorithm === "philox" || !onCpu);
+  }
+  get algorithm(): RandomAlgorithm {
+    return this._state.philox ? "philox" : "mt19937";
   }
 
   /** Starts the stream anew. */
@@ -50,12 +65,12 @@ export class Generator {
     return this._state.seed;
   }
   get_state(): Tensor {
-    const bytes = this.#onGpu ? savePhilox(this._state) : saveState(this._state);
+    const bytes = this._state.philox ? savePhilox(this._state) : saveState(this._state);
     return fromBytes(bytes, [bytes.length], uint8, place("cpu"));
   }
   set_state(state: Tensor): this {
     if (state.dtype !== uint8) throw new RuntimeError(`set_state: expected a torch.uint8 tensor, got ${state.dtype}`);
-    const load = this.#onGpu ? loadPhilox : loadState;
+    const load = this._state.philox ? loadPhilox : loadState;
     load(this._state, state.data_sync() as Uint8Array);
     return this;
   }
@@ -73,7 +88,8 @@ let lastSeed = DEFAULT_SEED;
 const defaults = new Map<Device, Generator>();
 
 /** The generator that a device uses unless it is given one. */
-export function default_generator(device: Device = get_default_device()): Generator {
+export function default_generator(of: Device | string = get_default_device()): Generator {
+  const device = place(of);
   let generator = defaults.get(device);
   if (generator === undefined) defaults.set(device, (generator = new Generator(device).manual_seed(lastSeed)));
   return generator;
@@ -85,6 +101,36 @@ onReplay(() => {
     for (const { state, before } of saved) Object.assign(state, before);
   };
 });
+
+/**
+ * @internal Runs `fn` and then puts the default streams (of the cpu, and of `devices`, which are all if null) back to where they were.
+ * `fn` may be async.
+ */
+export function forkStreams<T>(fn: () => T, devices: readonly (Device | string)[] | null): T {
+  const chosen = devices === null ? null : new Set([place("cpu"), ...devices.map(place)]);
+  default_generator(place("cpu"));
+  const saved = [...defaults]
+    .filter(([device]) => chosen === null || chosen.has(device))
+    .map(([, { _state: state }]) => ({ state, before: copyState(state) }));
+  const back = (): void => saved.forEach(({ state, before }) => Object.assign(state, before));
+  let result: T;
+  try {
+    result = fn();
+  } catch (error) {
+    back();
+    throw error;
+  }
+  if (result instanceof Promise) return result.finally(back) as T;
+  back();
+  return result;
+}
+
+/** @internal Which algorithm the cpu's default stream has from now on; it starts anew from its seed. */
+export function setCpuAlgorithm(algorithm: RandomAlgorithm): void {
+  const generator = default_generator(place("cpu"));
+  const fresh = new Generator("cpu", { algorithm }).manual_seed(generator.initial_seed());
+  Object.assign(generator._state, fresh._state);
+}
 
 /** Starts the streams of all devices anew. */
 export function manual_seed(seed: number | bigint): Generator {

@@ -4,8 +4,9 @@ import { int64 } from "../../../ts/core/dtype.ts";
 import { numelOf } from "../../../ts/core/shape.ts";
 import { makeTwister } from "../../../ts/kernel/generator.ts";
 import type { MersenneTwister, RandomSpec } from "../../../ts/kernel/spec.ts";
-import type { CpuContext, Lowering } from "../context.ts";
+import type { ComposedLowering, CpuContext } from "../context.ts";
 import { packed } from "./gather.ts";
+import { drawPhilox } from "./philox.ts";
 
 /** `Kind` of wasm/assembly/random.ts. */
 const KINDS: { readonly [D in RandomSpec["distribution"]]: number } = {
@@ -29,10 +30,11 @@ const ENGINE_BYTES = HEADER + 624 * 4 + 32;
 /** Groups of 16 normals for one task. */
 const GROUPS_PER_TASK = 1024;
 
-export const lowerRandom: Lowering<"random"> = (spec, context) => (inputs, outputs, params) => {
+export const lowerRandom: ComposedLowering<"random"> = (spec, context) => (inputs, outputs, params) => {
   const out = outputs[0]!;
   const n = numelOf(out.shape);
   if (n === 0) return;
+  if (params.generator.philox) return drawPhilox(context, spec, inputs, out, params);
   const { dtype, distribution } = spec;
   const at = context.address(out);
   const mt = (params.generator.mt ??= makeTwister(params.generator.seed));
