@@ -18,6 +18,7 @@ export { cholesky_inverse, cholesky_solve } from "./linalg/cholesky.ts";
 export { logdet } from "./linalg/determinants.ts";
 export { lu_unpack } from "./linalg/lu.ts";
 export { geqrf, ormqr } from "./linalg/qr.ts";
+export * from "./lowrank.ts";
 
 type Method<A extends readonly unknown[], R = Tensor> = Op<[input: Tensor, ...A], R, "method">;
 type Names<N extends string> = Tensor[] & { readonly [K in N]: Tensor };

@@ -7,10 +7,12 @@ import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
 import { cat } from "./joining.ts";
+import { matmul as product } from "./matmul.ts";
 import { cross as crossProduct, matrix_power as power } from "./matrix.ts";
 import { matrixNormOf, normOf, vectorNormOf, type NormArgs } from "./norms.ts";
 import type { Dims } from "./reduction.ts";
 
+export { LinAlgError } from "../core/errors.ts";
 export * from "./linalg/index.ts";
 
 export const vector_norm: Op<[x: Tensor, ...NormArgs<Scalar>], Tensor> = composite(
@@ -83,6 +85,13 @@ export const matrix_power: Op<[A: Tensor, ...Args<[{ n: number }]>], Tensor> = c
   "A, n",
   { doc: "A multiplied by itself n times, by squaring; negative n: of the inverse." },
   (A: Tensor, n: number) => power(A, n),
+);
+
+export const matmul: Op<[input: Tensor, ...Args<[{ other: Tensor }]>], Tensor> = composite(
+  "matmul",
+  "input, other",
+  { doc: "torch.matmul: products of vectors, matrices and batches of them.", method: false },
+  (input: Tensor, other: Tensor) => product(input, other),
 );
 
 export const vander: Op<[x: Tensor, options?: { N?: number | null }], Tensor> = composite(

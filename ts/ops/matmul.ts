@@ -154,6 +154,13 @@ export const outer: Method<Args<[{ vec2: Tensor }]>> = composite(
   },
 );
 
+export const ger: Method<Args<[{ vec2: Tensor }]>> = composite(
+  "ger",
+  "input, vec2",
+  { doc: "Another name of outer." },
+  (input: Tensor, vec2: Tensor) => outer(input, vec2),
+);
+
 type AddOptions = { beta?: Scalar; alpha?: Scalar };
 
 /** beta * input + alpha * result; with beta 0 the input does not count, not even its NaNs. Whole results take whole factors. */

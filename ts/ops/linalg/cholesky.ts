@@ -27,14 +27,14 @@ class Found {
   infos = new Int32Array(0);
 }
 
-/** L of the lower triangle of A. */
-const factor: Op<[A: Tensor, found: Found], Tensor> = defineOp("linalg.cholesky_ex", "A, found", {
+/** L of one triangle of A. */
+const factor: Op<[A: Tensor, upper: boolean, found: Found], Tensor> = defineOp("linalg.cholesky_ex", "A, upper, found", {
   doc: "",
   method: false,
   complex: true,
-  forward(ctx, A: Tensor, found: Found) {
+  forward(ctx, A: Tensor, upper: boolean, found: Found) {
     const n = rowsOf(A);
-    const a = valuesOf(A, "linalg.cholesky");
+    const a = valuesOf(upper ? A.mH : A, "linalg.cholesky");
     const infos = new Int32Array(numelOf(batchOf(A)));
     forBatch(batchOf(A), (i) => {
       infos[i] = factorCholesky(partOf(a, i, n * n), n);
@@ -58,7 +58,7 @@ const factor: Op<[A: Tensor, found: Found], Tensor> = defineOp("linalg.cholesky_
 export function choleskyOf(op: string, A: Tensor, upper: boolean): { factor: Tensor; infos: Int32Array } {
   checkSquare(op, "A", A);
   const found = new Found();
-  const L = factor(upper ? A.mH : A, found);
+  const L = factor(A, upper, found);
   return { factor: upper ? L.mH : L, infos: found.infos };
 }
 

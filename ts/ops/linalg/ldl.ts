@@ -97,12 +97,12 @@ export function factorLDL(a: Numbers, n: number, pivots: Int32Array, hermitian: 
 /** Solves A X = B by A's LDL; `b`, n x r, becomes X. */
 export function solveLDL(a: Numbers, n: number, pivots: Int32Array, b: Numbers, r: number, hermitian: boolean): void {
   const conjugate = hermitian && a.im !== null;
-  const diagonal = (i: number): Z => (conjugate ? [a.re[i * n + i], 0] : at(a, i * n + i));
+  const diagonal = (i: number): Z => at(a, i * n + i);
   for (let k = 0; k < n;) {
     const step = pivots[k] > 0 ? 1 : 2;
     swapRows(b, r, k + step - 1, Math.abs(pivots[k]) - 1);
     for (let i = k + step; i < n; i++) addRows(b, i * r, r, a, i * n + k, 1, step, b, k * r, r, -1);
-    if (step === 1) divideRow(b, k * r, 1, r, ...diagonal(k));
+    if (step === 1) divideRow(b, k * r, 1, r, a.re[k * n + k], conjugate ? 0 : diagonal(k)[1]);
     else {
       const off = at(a, (k + 1) * n + k);
       // E X = B is X^T E^T = B^T.

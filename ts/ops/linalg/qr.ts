@@ -73,7 +73,9 @@ function squareGradient(gQ: Tensor | null, gR: Tensor | null, Q: Tensor, R: Tens
     M = M === null ? along.neg() : M.sub(along);
   }
   const upper = M!.triu();
-  const X = upper.add(upper.triu(1).mH);
+  // R's diagonal is real, whatever its gradient.
+  const halved = upper.add(upper.triu(1)).mul(0.5);
+  const X = halved.add(halved.mH);
   const right = gQ === null ? Q.matmul(X) : gQ.add(Q.matmul(X));
   return solveLeft(R, right.mH, true, false).mH;
 }

@@ -1,12 +1,14 @@
 /** Eigenvalues and eigenvectors of one real Hessenberg matrix by double QR steps (Francis 1961), with LAPACK's shifts and tests, which give its order of eigenvalues. */
 
-import { quotient, type Numbers } from "./numbers.ts";
+import { multiply, quotient, realNumbers, transpose, type Numbers } from "./numbers.ts";
 
 /**
  * `h` becomes triangular but for blocks of two rows, and the columns of Q (from that of A = Q H Q^T) eigenvectors of A, of a pair its first one's real
  * and imaginary part. Returns 0, or where it did not converge.
  */
 export function realSchur(h: Float64Array, Q: Float64Array | null, size: number, values: Numbers): number {
+  // Q's transpose follows: rows lie together.
+  const z = Q === null ? null : transpose(realNumbers(Q), size, size).re;
   const re = values.re;
   const im = values.im!;
   let norm = 0;
@@ -24,15 +26,18 @@ export function realSchur(h: Float64Array, Q: Float64Array | null, size: number,
       continue;
     }
     if (l === n - 1) {
-      splitPair(h, Q, size, n, re, im);
+      splitPair(h, z, size, n, re, im);
       n -= 2;
       steps = 0;
       continue;
     }
     if (++steps > 100) return n + 1;
-    doubleStep(h, Q, size, l, n, shiftsOf(h, size, l, n, steps));
+    doubleStep(h, z, size, l, n, shiftsOf(h, size, l, n, steps));
   }
-  if (Q !== null) vectorsOf(h, Q, size, re, im, norm);
+  if (Q !== null) {
+    vectorsOf(h, size, re, im, norm);
+    Q.set(multiply(transpose(realNumbers(z!), size, size), realNumbers(h), size, size, size).re);
+  }
   return 0;
 }
 
@@ -80,50 +85,50 @@ function shiftsOf(h: Float64Array, size: number, l: number, n: number, steps: nu
 }
 
 /** Two eigenvalues from the block in rows n - 1 and n, which a rotation makes triangular where they are real. */
-function splitPair(h: Float64Array, Q: Float64Array | null, size: number, n: number, re: Float64Array, im: Float64Array): void {
+function splitPair(h: Float64Array, z: Float64Array | null, size: number, n: number, re: Float64Array, im: Float64Array): void {
   const [up, low] = [(n - 1) * size, n * size];
   const w = h[low + n - 1] * h[up + n];
   let p = (h[up + n - 1] - h[low + n]) / 2;
   let q = p * p + w;
-  let z = Math.sqrt(Math.abs(q));
+  let root = Math.sqrt(Math.abs(q));
   const x = h[low + n];
   if (q < 0) {
     re[n - 1] = re[n] = x + p;
-    im[n - 1] = z;
-    im[n] = -z;
+    im[n - 1] = root;
+    im[n] = -root;
     return;
   }
-  z = p >= 0 ? p + z : p - z;
-  re[n - 1] = x + z;
-  re[n] = z === 0 ? re[n - 1] : x - w / z;
+  root = p >= 0 ? p + root : p - root;
+  re[n - 1] = x + root;
+  re[n] = root === 0 ? re[n - 1] : x - w / root;
   im[n - 1] = im[n] = 0;
   const below = h[low + n - 1];
-  const s = Math.abs(below) + Math.abs(z);
+  const s = Math.abs(below) + Math.abs(root);
   p = below / s;
-  q = z / s;
+  q = root / s;
   const r = Math.hypot(p, q);
   p /= r;
   q /= r;
-  for (let j = n - 1; j < size; j++) {
-    const t = h[up + j];
-    h[up + j] = q * t + p * h[low + j];
-    h[low + j] = q * h[low + j] - p * t;
-  }
-  const columns = (a: Float64Array, rows: number): void => {
-    for (let i = 0; i < rows; i++) {
-      const t = a[i * size + n - 1];
-      a[i * size + n - 1] = q * t + p * a[i * size + n];
-      a[i * size + n] = q * a[i * size + n] - p * t;
+  const rows = (a: Float64Array, from: number): void => {
+    for (let j = from; j < size; j++) {
+      const t = a[up + j];
+      a[up + j] = q * t + p * a[low + j];
+      a[low + j] = q * a[low + j] - p * t;
     }
   };
-  columns(h, n + 1);
-  if (Q !== null) columns(Q, size);
+  rows(h, n - 1);
+  if (z !== null) rows(z, 0);
+  for (let i = 0; i <= n; i++) {
+    const t = h[i * size + n - 1];
+    h[i * size + n - 1] = q * t + p * h[i * size + n];
+    h[i * size + n] = q * h[i * size + n] - p * t;
+  }
 }
 
 /** One double step on rows l..n. */
-function doubleStep(h: Float64Array, Q: Float64Array | null, size: number, l: number, n: number, shifts: Shifts): void {
+function doubleStep(h: Float64Array, z: Float64Array | null, size: number, l: number, n: number, shifts: Shifts): void {
   const at = (i: number, j: number): number => h[i * size + j];
-  let [p, q, r, x, y] = [0, 0, 0, 0, 0];
+  let [p, q, r, x] = [0, 0, 0, 0];
   let m = n - 2;
   for (; m >= l; m--) {
     const own = at(m, m) - shifts.re;
@@ -143,7 +148,7 @@ function doubleStep(h: Float64Array, Q: Float64Array | null, size: number, l: nu
     if (i > m + 2) h[i * size + i - 3] = 0;
   }
   // Without vectors nobody asks for what lies outside of the active block.
-  const [top, right] = Q === null ? [l, n + 1] : [0, size];
+  const [top, right] = z === null ? [l, n + 1] : [0, size];
   for (let k = m; k < n; k++) {
     const inner = k !== n - 1;
     if (k !== m) {
@@ -160,114 +165,120 @@ function doubleStep(h: Float64Array, Q: Float64Array | null, size: number, l: nu
     else if (l !== m) h[k * size + k - 1] *= -1;
     p += s;
     x = p / s;
-    y = q / s;
-    const z = r / s;
     q /= p;
     r /= p;
-    const [first, second, third] = [k * size, (k + 1) * size, (k + 2) * size];
-    for (let j = k; j < right; j++) {
-      const t = h[first + j] + q * h[second + j] + (inner ? r * h[third + j] : 0);
-      h[first + j] -= t * x;
-      h[second + j] -= t * y;
-      if (inner) h[third + j] -= t * z;
-    }
-    const columns = (a: Float64Array, from: number, to: number): void => {
-      for (let i = from, o = from * size + k; i < to; i++, o += size) {
-        const t = x * a[o] + y * a[o + 1] + (inner ? z * a[o + 2] : 0);
-        a[o] -= t;
-        a[o + 1] -= t * q;
-        if (inner) a[o + 2] -= t * r;
-      }
-    };
-    columns(h, top, Math.min(n, k + 3) + 1);
-    if (Q !== null) columns(Q, 0, size);
+    // Of the last step's two rows the second stands for a third one, with the factor zero.
+    const far = inner ? 2 : 1;
+    reflectThree(h, k * size + k, size, far * size, 1, right - k, x, q, r);
+    reflectThree(h, top * size + k, 1, far, size, Math.min(n, k + 3) + 1 - top, x, q, r);
+    if (z !== null) reflectThree(z, k * size, size, far * size, 1, size, x, q, r);
   }
 }
 
-/** Back substitution in the triangle (columns of `h` become its eigenvectors), then Q times these. */
-function vectorsOf(h: Float64Array, Q: Float64Array, size: number, re: Float64Array, im: Float64Array, norm: number): void {
-  if (norm === 0) return;
+/** Each of count triples (at, at + second, at + third), `step` apart: less t (1, q, r) times its product with (1, q, r). */
+function reflectThree(
+  a: Float64Array,
+  at: number,
+  second: number,
+  third: number,
+  step: number,
+  count: number,
+  t: number,
+  q: number,
+  r: number,
+): void {
+  for (let c = 0, i = at; c < count; c++, i += step) {
+    const along = t * (a[i] + q * a[i + second] + r * a[i + third]);
+    a[i] -= along;
+    a[i + second] -= along * q;
+    a[i + third] -= along * r;
+  }
+}
+
+/** Back substitution in the triangle: columns of `h` become its eigenvectors. */
+function vectorsOf(h: Float64Array, size: number, re: Float64Array, im: Float64Array, norm: number): void {
   const at = (i: number, j: number): number => h[i * size + j];
-  const least = Number.EPSILON * norm;
-  const sum = (i: number, from: number, to: number, column: number): number => {
+  const least = Number.EPSILON * (norm || 1);
+  /** The vector that is being found, and its imaginary part. */
+  const [x, y] = [new Float64Array(size), new Float64Array(size)];
+  const sum = (i: number, from: number, to: number, v: Float64Array): number => {
     let total = 0;
-    for (let j = from; j <= to; j++) total += at(i, j) * at(j, column);
+    for (let j = from, row = i * size; j <= to; j++) total += h[row + j] * v[j];
     return total;
   };
-  const rescale = (from: number, to: number, columns: readonly number[], by: number): void => {
+  const rescale = (from: number, to: number): void => {
+    const by = Math.max(Math.abs(x[from]), Math.abs(y[from]));
     if (by < 1e100) return;
-    for (let j = from; j <= to; j++) for (const c of columns) h[j * size + c] /= by;
+    for (let j = from; j <= to; j++) {
+      x[j] /= by;
+      y[j] /= by;
+    }
   };
   for (let n = size - 1; n >= 0; n--) {
     const [p, q] = [re[n], im[n]];
+    x.fill(0);
+    y.fill(0);
     if (q === 0) {
       let l = n;
       let [below, rest] = [0, 0];
-      h[n * size + n] = 1;
+      x[n] = 1;
       for (let i = n - 1; i >= 0; i--) {
         const w = at(i, i) - p;
-        const r = sum(i, l, n, n);
+        const r = sum(i, l, n, x);
         if (im[i] < 0) {
           below = w;
           rest = r;
           continue;
         }
         l = i;
-        if (im[i] === 0) h[i * size + n] = -r / (w === 0 ? least : w);
+        if (im[i] === 0) x[i] = -r / (w === 0 ? least : w);
         else {
-          const [x, y] = [at(i, i + 1), at(i + 1, i)];
-          const determinant = (re[i] - p) ** 2 + im[i] ** 2;
-          const t = (x * rest - below * r) / determinant;
-          h[i * size + n] = t;
-          h[(i + 1) * size + n] = Math.abs(x) > Math.abs(below) ? (-r - w * t) / x : (-rest - y * t) / below;
+          const [a, b] = [at(i, i + 1), at(i + 1, i)];
+          const t = (a * rest - below * r) / ((re[i] - p) ** 2 + im[i] ** 2);
+          x[i] = t;
+          x[i + 1] = Math.abs(a) > Math.abs(below) ? (-r - w * t) / a : (-rest - b * t) / below;
         }
-        rescale(i, n, [n], Math.abs(at(i, n)));
+        rescale(i, n);
       }
-    } else if (q < 0) {
-      let l = n - 1;
-      const set = (i: number, [x, y]: readonly [number, number]): void => {
-        h[i * size + n - 1] = x;
-        h[i * size + n] = y;
-      };
-      if (Math.abs(at(n, n - 1)) > Math.abs(at(n - 1, n))) {
-        set(n - 1, [q / at(n, n - 1), -(at(n, n) - p) / at(n, n - 1)]);
-      } else set(n - 1, quotient(0, -at(n - 1, n), at(n - 1, n - 1) - p, q));
-      set(n, [0, 1]);
-      let [below, r, s] = [0, 0, 0];
-      for (let i = n - 2; i >= 0; i--) {
-        const ra = sum(i, l, n, n - 1);
-        const sa = sum(i, l, n, n);
-        const w = at(i, i) - p;
-        if (im[i] < 0) {
-          [below, r, s] = [w, ra, sa];
-          continue;
-        }
-        l = i;
-        if (im[i] === 0) set(i, quotient(-ra, -sa, w, q));
-        else {
-          const [x, y] = [at(i, i + 1), at(i + 1, i)];
-          let vr = (re[i] - p) ** 2 + im[i] ** 2 - q * q;
-          const vi = (re[i] - p) * 2 * q;
-          if (vr === 0 && vi === 0) vr = least * (Math.abs(w) + Math.abs(q) + Math.abs(x) + Math.abs(y) + Math.abs(below));
-          set(i, quotient(x * r - below * ra + q * sa, x * s - below * sa - q * ra, vr, vi));
-          if (Math.abs(x) > Math.abs(below) + Math.abs(q)) {
-            set(i + 1, [(-ra - w * at(i, n - 1) + q * at(i, n)) / x, (-sa - w * at(i, n) - q * at(i, n - 1)) / x]);
-          } else set(i + 1, quotient(-r - y * at(i, n - 1), -s - y * at(i, n), below, q));
-        }
-        rescale(i, n, [n - 1, n], Math.max(Math.abs(at(i, n - 1)), Math.abs(at(i, n))));
+      for (let i = 0; i < size; i++) h[i * size + n] = x[i];
+      continue;
+    }
+    let l = n - 1;
+    const set = (i: number, [a, b]: readonly [number, number]): void => {
+      x[i] = a;
+      y[i] = b;
+    };
+    if (Math.abs(at(n, n - 1)) > Math.abs(at(n - 1, n))) {
+      set(n - 1, [q / at(n, n - 1), -(at(n, n) - p) / at(n, n - 1)]);
+    } else set(n - 1, quotient(0, -at(n - 1, n), at(n - 1, n - 1) - p, q));
+    set(n, [0, 1]);
+    let [below, r, s] = [0, 0, 0];
+    for (let i = n - 2; i >= 0; i--) {
+      const ra = sum(i, l, n, x);
+      const sa = sum(i, l, n, y);
+      const w = at(i, i) - p;
+      if (im[i] < 0) {
+        [below, r, s] = [w, ra, sa];
+        continue;
       }
+      l = i;
+      if (im[i] === 0) set(i, quotient(-ra, -sa, w, q));
+      else {
+        const [a, b] = [at(i, i + 1), at(i + 1, i)];
+        let vr = (re[i] - p) ** 2 + im[i] ** 2 - q * q;
+        const vi = (re[i] - p) * 2 * q;
+        if (vr === 0 && vi === 0) vr = least * (Math.abs(w) + Math.abs(q) + Math.abs(a) + Math.abs(b) + Math.abs(below));
+        set(i, quotient(a * r - below * ra + q * sa, a * s - below * sa - q * ra, vr, vi));
+        if (Math.abs(a) > Math.abs(below) + Math.abs(q)) {
+          set(i + 1, [(-ra - w * x[i] + q * y[i]) / a, (-sa - w * y[i] - q * x[i]) / a]);
+        } else set(i + 1, quotient(-r - b * x[i], -s - b * y[i], below, q));
+      }
+      rescale(i, n);
     }
-  }
-  const row = new Float64Array(size);
-  for (let i = 0; i < size; i++) {
-    const own = i * size;
-    row.fill(0);
-    for (let k = 0; k < size; k++) {
-      const factor = Q[own + k];
-      // A pair's vectors reach one row beyond the first one's diagonal.
-      const from = im[k] < 0 ? k - 1 : k;
-      for (let j = from; j < size; j++) row[j] += factor * h[k * size + j];
+    for (let i = 0; i < size; i++) {
+      h[i * size + n - 1] = x[i];
+      h[i * size + n] = y[i];
     }
-    Q.set(row, own);
+    n--;
   }
 }

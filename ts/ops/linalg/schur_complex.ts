@@ -1,6 +1,6 @@
 /** Eigenvalues and eigenvectors of one complex Hessenberg matrix by QR steps with Wilkinson's shifts. */
 
-import { multiply, quotient, sizeAt, zeros, type Numbers } from "./numbers.ts";
+import { multiply, quotient, sizeAt, transpose, zeros, type Numbers } from "./numbers.ts";
 
 type Z = readonly [re: number, im: number];
 
@@ -44,6 +44,8 @@ export function complexSchur(h: Numbers, Q: Numbers | null, n: number, values: N
     re[i * n + i] += sign * x;
     im[i * n + i] += sign * y;
   };
+  // Q's transpose follows: rows lie together.
+  const z = Q === null ? null : transpose(Q, n, n);
   const turns: [number, Z][] = [];
   let steps = 0;
   for (let end = n - 1; end > 0;) {
@@ -88,7 +90,7 @@ export function complexSchur(h: Numbers, Q: Numbers | null, n: number, values: N
       const [c, s] = turns[k];
       const conjugate: Z = [s[0], -s[1]];
       turn(h, top * n + k - 1, top * n + k, n, k + 1 - top, c, conjugate);
-      if (Q !== null) turn(Q, k - 1, k, n, n, c, conjugate);
+      if (z !== null) turn(z, (k - 1) * n, k * n, 1, n, c, conjugate);
     }
     for (let i = first; i <= end; i++) move(i, shift, 1);
   }
@@ -97,7 +99,7 @@ export function complexSchur(h: Numbers, Q: Numbers | null, n: number, values: N
     values.im![i] = im[i * n + i];
   }
   if (Q !== null) {
-    const turned = multiply(Q, triangularVectors(h, n), n, n, n);
+    const turned = multiply(transpose(z!, n, n), triangularVectors(h, n), n, n, n);
     Q.re.set(turned.re);
     Q.im!.set(turned.im!);
   }
