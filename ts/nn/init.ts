@@ -60,6 +60,7 @@ export function calculate_gain(nonlinearity: Nonlinearity, param: number | null 
   if (/^(linear|conv[123]d|conv_transpose[123]d|sigmoid)$/.test(nonlinearity)) return 1;
   if (nonlinearity === "tanh") return 5 / 3;
   if (nonlinearity === "relu") return Math.SQRT2;
+  if (param !== null && typeof param !== "number") throw new ValueError(`negative_slope ${String(param)} not a valid number`);
   if (nonlinearity === "leaky_relu") return Math.sqrt(2 / (1 + (param ?? 0.01) ** 2));
   if (nonlinearity === "selu") return 3 / 4;
   throw new ValueError(`Unsupported nonlinearity ${String(nonlinearity)}`);

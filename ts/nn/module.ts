@@ -433,7 +433,13 @@ function checkName(kind: string, module: Module, name: string): void {
   if (name === "") throw new TypeError(`${kind} name can't be empty string ""`);
   if (name.includes(".")) throw new TypeError(`${kind} name can't contain ".", got: ${name}`);
   const there = (module as unknown as Fields)[name];
-  const own = Object.hasOwn(module, name) && (there == null || there instanceof Tensor || there instanceof Module);
+  const same: Record<string, () => boolean> = {
+    // A tensor that is a plain field so far may become one.
+    buffer: () => there instanceof Tensor && !(there instanceof Parameter),
+    parameter: () => there instanceof Parameter,
+    module: () => there instanceof Module,
+  };
+  const own = Object.hasOwn(module, name) && (there == null || same[kind]!());
   if (name in module && !own) throw new TypeError(`attribute '${name}' already exists`);
 }
 

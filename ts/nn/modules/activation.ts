@@ -2,6 +2,7 @@
 
 import { get_default_dtype, type DType } from "../../core/dtype.ts";
 import type { Device } from "../../core/device.ts";
+import { ValueError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { Args } from "../../engine/signature.ts";
 import * as ops from "../../ops/index.ts";
@@ -81,7 +82,10 @@ export class Softmax extends layer<[Dim]>("dim=None", (m, x) => F.softmax(x, { d
 export class LogSoftmax extends layer<[Dim]>("dim=None", (m, x) => F.log_softmax(x, { dim: m.dim }), { repr: "dim=" }) {}
 export class Softmin extends layer<[Dim]>("dim=None", (m, x) => F.softmin(x, { dim: m.dim }), { repr: "dim=" }) {}
 /** Softmax over the channels of images. */
-export class Softmax2d extends layer<[]>("", (_, x) => F.softmax(x, { dim: -3 })) {}
+export class Softmax2d extends layer<[]>("", (_, x) => {
+  if (x.ndim === 3 || x.ndim === 4) return F.softmax(x, { dim: -3 }) as Tensor;
+  throw new ValueError(`Softmax2d: expected input to be 3D or 4D, got ${x.ndim}D instead`);
+}) {}
 
 export class PReLU extends Module {
   weight: Parameter;

@@ -2,6 +2,7 @@
 
 import type { Device } from "../../core/device.ts";
 import type { DType } from "../../core/dtype.ts";
+import { ValueError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import type { Args } from "../../engine/signature.ts";
 import * as ops from "../../ops/index.ts";
@@ -70,6 +71,7 @@ export class Bilinear extends Module {
       "in1_features, in2_features, out_features, bias=True, device=None, dtype=None",
       given,
     );
+    if (!(in1 > 0)) throw new ValueError(`in1_features must be > 0, but got ${in1}`);
     this.in1_features = in1;
     this.in2_features = in2;
     this.out_features = out;

@@ -94,6 +94,14 @@ export class MultiLabelSoftMarginLoss extends layer<[Weight, ...Legacy], Pair>(
 export class MultiMarginLoss extends layer<[{ p?: number }, { margin?: number }, Weight, ...Legacy], Pair>(
   `p=1, margin=1.0, weight=None, ${LEGACY}`,
   (m, x, y) => F.multi_margin_loss(x, y, { p: m.p, margin: m.margin, weight: m.weight, reduction: reductionOf(m) }) as Tensor,
+  {
+    keep: ({ p, weight }) => {
+      if (p !== 1 && p !== 2) throw new ValueError(`only p == 1 and p == 2 supported, got ${String(p)}`);
+      if (weight !== undefined && weight !== null && (weight as Tensor).ndim !== 1) {
+        throw new ValueError(`weight must be of 1 dimension, got ${(weight as Tensor).ndim}`);
+      }
+    },
+  },
 ) {}
 export class PoissonNLLLoss extends layer<
   [{ log_input?: boolean }, { full?: boolean }, SizeAverage, { eps?: number }, ReduceFlag, Reduce],

@@ -6,6 +6,7 @@ import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { formatShape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { autocastLower } from "../../engine/autocast.ts";
+import { composite, type Op } from "../../engine/define.ts";
 import type { Args } from "../../engine/signature.ts";
 import * as ops from "../../ops/index.ts";
 import * as init from "../init.ts";
@@ -111,6 +112,22 @@ function runLayer(cell: Cell, steps: readonly Tensor[], first: State, w: Weights
   return [out, state];
 }
 
+interface Described {
+  readonly mode: string;
+}
+type Recurrence = Op<
+  [input: Tensor, state: State, weights: readonly Tensor[], network: Described, run: () => Tensor[]],
+  Tensor[]
+>;
+
+/** All layers as one op, for who traces programs: what it is made of repeats itself for each step. */
+const recurrence: Recurrence = composite(
+  "recurrence",
+  "input, state, weights, network, run",
+  { doc: "A recurrent network over [length, batch, features].", method: false },
+  (_input: Tensor, _state: State, _weights: readonly Tensor[], _network: Described, run: () => Tensor[]) => run(),
+);
+
 interface Options {
   mode: string;
   input_size: number;
@@ -215,6 +232,34 @@ export abstract class RNNBase extends Module {
     const batch = packed === null ? x.shape[1]! : packed._sizes[0]!;
     const first = this.firstState(x, batch, given?.map(autocastLower) ?? null, single, packed);
 
+    const weights = this.suffixedNames().map((name) => (this as unknown as Record<string, Tensor>)[name]!);
+    const { mode, num_layers, bias, bidirectional, dropout, training, hidden_size, proj_size } = this;
+    const described = { mode, num_layers, bias, bidirectional, dropout, training, hidden_size, proj_size };
+    const [out, ...states] = recurrence(x, first, weights, described, () => this.layers(x, first, packed)) as [
+      Tensor,
+      ...Tensor[],
+    ];
+    if (packed !== null) {
+      const back = packed.unsorted_indices;
+      return [packed.with(out), back === null ? states : states.map((s) => s.index_select(1, back))];
+    }
+    if (single) return [out.squeeze(1), states.map((s) => s.squeeze(1))];
+    return [this.batch_first ? out.transpose(0, 1) : out, states];
+  }
+  private suffixedNames(): string[] {
+    const kinds = [
+      "weight_ih",
+      "weight_hh",
+      ...(this.bias ? ["bias_ih", "bias_hh"] : []),
+      ...(this.proj_size > 0 ? ["weight_hr"] : []),
+    ];
+    return Array.from({ length: this.num_layers }, (_, layer) => this.suffixes(layer))
+      .flat()
+      .flatMap((suffix) => kinds.map((kind) => kind + suffix));
+  }
+  /** Outputs of the last layer over all steps, [length, batch, features], then the last states of all. */
+  private layers(input: Tensor, first: State, packed: PackedSequence | null): Tensor[] {
+    let x = input;
     const finals: Tensor[][] = first.map(() => []);
     for (let layer = 0; layer < this.num_layers; layer++) {
       const outputs = this.suffixes(layer).map((suffix, direction) => {
@@ -229,14 +274,7 @@ export abstract class RNNBase extends Module {
       x = outputs.length === 1 ? outputs[0]! : ops.cat(outputs, -1);
       if (this.dropout > 0 && this.training && layer < this.num_layers - 1) x = F.dropout(x, this.dropout, true) as Tensor;
     }
-    let states = finals.map((s) => ops.stack(s));
-    if (packed !== null) {
-      const back = packed.unsorted_indices;
-      if (back !== null) states = states.map((s) => s.index_select(1, back));
-      return [packed.with(x), states];
-    }
-    if (single) return [x.squeeze(1), states.map((s) => s.squeeze(1))];
-    return [this.batch_first ? x.transpose(0, 1) : x, states];
+    return [x, ...finals.map((s) => ops.stack(s))];
   }
 
   private firstState(x: Tensor, batch: number, given: State | null, single: boolean, packed: PackedSequence | null): State {

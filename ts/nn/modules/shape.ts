@@ -17,14 +17,14 @@ interface Inplace {
   inplace?: boolean;
 }
 function dropout(name: string) {
-  return layer<[P, Inplace]>(
-    "p=0.5, inplace=False",
-    (m, x) => {
-      if (m.p < 0 || m.p > 1) throw new ValueError(`dropout probability has to be between 0 and 1, but got ${m.p}`);
-      return F[name](x, m.p, m.training, m.inplace) as Tensor;
+  return layer<[P, Inplace]>("p=0.5, inplace=False", (m, x) => F[name](x, m.p, m.training, m.inplace) as Tensor, {
+    repr: "p=, inplace=",
+    keep: ({ p }) => {
+      if (!((p as number) >= 0 && (p as number) <= 1)) {
+        throw new ValueError(`dropout probability has to be between 0 and 1, but got ${String(p)}`);
+      }
     },
-    { repr: "p=, inplace=" },
-  );
+  });
 }
 export class Dropout extends dropout("dropout") {}
 export class Dropout1d extends dropout("dropout1d") {}

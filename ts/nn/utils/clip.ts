@@ -1,6 +1,6 @@
 /** Limits on gradients, and parameters as one vector. */
 
-import { RuntimeError } from "../../core/errors.ts";
+import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { no_grad } from "../../core/grad_mode.ts";
 import { Tensor } from "../../core/tensor.ts";
 import type { Args } from "../../engine/signature.ts";
@@ -20,7 +20,9 @@ function gradientsOf(parameters: Tensors): Tensor[] {
 /** The order of a norm; "inf" as Python's float() takes it. */
 type NormType = number | "inf" | "-inf";
 function orderOf(type: NormType): number {
-  return typeof type === "number" ? type : type === "inf" ? Infinity : -Infinity;
+  if (typeof type === "number") return type;
+  if (type === "inf" || type === "-inf") return type === "inf" ? Infinity : -Infinity;
+  throw new ValueError(`norm_type should be a number, "inf" or "-inf", got ${String(type)}`);
 }
 
 /** The norm of all tensors as if they were one vector. */
