@@ -6,6 +6,7 @@
 import * as torch from "kindling";
 import { nn, optim, type Tensor } from "kindling";
 import { availableParallelism } from "node:os";
+import { performance } from "node:perf_hooks";
 import { parseArgs } from "node:util";
 import { summarize } from "../measure.ts";
 import { photos } from "./photos.mjs";
@@ -45,23 +46,31 @@ const loaders = [0, 1, 2].map(
     }),
 );
 
-/** Milliseconds per batch of one iteration, the training included or not. */
-async function epoch(loader: (typeof loaders)[number], trains: boolean): Promise<number> {
+/** Milliseconds per batch of one iteration, the training included or not, and the share of them in which this thread was busy. */
+async function epoch(loader: (typeof loaders)[number], trains: boolean): Promise<[time: number, busy: number]> {
+  const before = performance.eventLoopUtilization();
   const start = performance.now();
   for await (const [x, y] of loader) if (trains) step(x, y);
-  return (performance.now() - start) / batches;
+  return [(performance.now() - start) / batches, performance.eventLoopUtilization(before).utilization];
 }
 
 const [x, y] = [torch.rand([BATCH, 3, 32, 32]), torch.randint(0, 10, [BATCH])];
-const times = { step: [] as number[], load: [[], [], []] as number[][], train: [[], [], []] as number[][] };
+const times = {
+  step: [] as number[],
+  busy: [[], [], []] as number[][],
+  load: [[], [], []] as number[][],
+  train: [[], [], []] as number[][],
+};
 for (let round = -1; round < Number(values.rounds); round++) {
   const start = performance.now();
   for (let i = 0; i < batches; i++) step(x, y);
   const stepTime = (performance.now() - start) / batches;
   for (const [workers, loader] of loaders.entries()) {
-    const [load, train] = [await epoch(loader, false), await epoch(loader, true)];
+    const [load, busy] = await epoch(loader, false);
+    const [train] = await epoch(loader, true);
     if (round < 0) continue; // the first one warms up and starts the workers
     times.load[workers]!.push(load);
+    times.busy[workers]!.push(busy);
     times.train[workers]!.push(train);
   }
   if (round >= 0) times.step.push(stepTime);
@@ -74,6 +83,6 @@ for (const workers of [0, 1, 2]) {
   const train = summarize(times.train[workers]!).median;
   const gain = summarize(times.train[0]!).median / train;
   console.log(
-    `${workers} workers: loading ${ms(times.load[workers]!)}, loading and training ${train.toFixed(1)} ms a batch (${gain.toFixed(2)}x)`,
+    `${workers} workers: loading ${ms(times.load[workers]!)} (this thread busy ${(100 * summarize(times.busy[workers]!).median).toFixed(0)} %), loading and training ${train.toFixed(1)} ms a batch (${gain.toFixed(2)}x)`,
   );
 }

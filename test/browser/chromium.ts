@@ -82,7 +82,8 @@ export async function bundleProgram<M>(path: string): Promise<Program<M>> {
     target: "es2022",
     platform: "browser",
     sourcemap: "inline",
-    alias: { kindling: join(root, "ts/entry.browser.ts") },
+    alias: { "kindling/vision": join(root, "ts/vision/entry.browser.ts"), kindling: join(root, "ts/entry.browser.ts") },
+    external: ["node:*"],
     ignoreAnnotations: true, // package.json knows of the bundles' side effects only
     logLevel: "silent",
   });
