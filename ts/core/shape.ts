@@ -86,6 +86,9 @@ export function normalizeDims(op: string, dim: number | readonly number[] | null
   if (dim === null || dim === undefined || (typeof dim !== "number" && dim.length === 0)) {
     return Array.from({ length: ndim }, (_, i) => i);
   }
+  if (typeof dim !== "number" && !Array.isArray(dim)) {
+    throw new TypeError(`${op}: dim must be a whole number or a list of them, got ${String(dim)}`);
+  }
   const dims = (typeof dim === "number" ? [dim] : dim).map((d) => normalizeDim(op, d, ndim));
   for (let i = 0; i < dims.length; i++) {
     if (dims.indexOf(dims[i]!) !== i) {

@@ -30,7 +30,7 @@ const NUMBERS = new Set(
     "dim dims dim0 dim1 dim2 size sizes shape stride strides storage_offset offset k steps base chunks sections indices_or_sections " +
     "split_size_or_sections split_size split_sizes start end step length diagonal kernel_size padding output_padding dilation groups " +
     "output_size output_ratio scale_factor normalized_shape num_groups num_classes upscale_factor downscale_factor alpha beta " +
-    "fill_value eps threshold lambda lambd negative_slope min_val max_val norm_type maxnorm correction decimals tau delta margin ord " +
+    "fill_value eps threshold lambda lambd negative_slope min_val max_val norm_type maxnorm rtol atol correction decimals tau delta margin ord " +
     "padding_value window_length rcond s low high row col m edge_order shifts destination pad d from to sigma lower"
   ).split(" "),
 );
@@ -80,7 +80,7 @@ function isNumeric(name: string, at: number, names: readonly string[], usual: un
   // In `max(input, other)` a tensor may stand where dim is.
   if (name === "dim" && names.includes("other")) return false;
   if (NUMBERS.has(name) || typeof usual === "boolean") return true;
-  return PLAIN.has(name) && (at === 0 || typeof usual === "number");
+  return PLAIN.has(name) && (at === 0 || typeof usual === "number" || (name === "p" && usual === undefined));
 }
 
 function literal(text: string): unknown {

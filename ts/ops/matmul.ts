@@ -173,7 +173,10 @@ function blend(op: string, input: Tensor, result: Tensor, beta: Scalar, alpha: S
   const scaled = Number(a) === 1 ? result : result.mul(a);
   if (Number(b) === 0) {
     broadcastShapes(op, input.shape, result.shape);
-    return scaled;
+    // Its gradient is there all the same, and zero.
+    return input.requires_grad
+      ? scaled.add(input.masked_fill(input.eq(input).logical_or(input.ne(input)), 0).expand(result.shape))
+      : scaled;
   }
   return (Number(b) === 1 ? input : input.mul(b)).expand(result.shape).add(scaled);
 }

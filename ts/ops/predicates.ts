@@ -6,7 +6,7 @@ import { sameShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { resultType } from "../engine/promotion.ts";
-import type { Args } from "../engine/signature.ts";
+import { type Args, checkTensor } from "../engine/signature.ts";
 import type { Operand } from "./arithmetic.ts";
 
 type Question = Op<[input: Tensor], boolean, "method">;
@@ -50,7 +50,10 @@ export const is_same_size: Op<[input: Tensor, ...Args<[{ other: Tensor }]>], boo
   "is_same_size",
   "input, other",
   { doc: "Whether both have the same shape." },
-  (input: Tensor, other: Tensor) => sameShape(input.shape, other.shape),
+  (input: Tensor, other: Tensor) => {
+    checkTensor("is_same_size", "other", other);
+    return sameShape(input.shape, other.shape);
+  },
 );
 
 export const is_tensor: Op<[obj: unknown], boolean> = composite(

@@ -64,7 +64,12 @@ function polynomial(name: string, doc: string, { first, next, limit, known }: Fa
     if (known !== undefined) value = known(x, degree, value);
     return where(degree.eq(0), 1, where(degree.ge(0), value, 0)).to(dtype);
   };
-  return composite(name, "input, n", { doc: `${doc}; n is rounded towards 0, and negative n give 0.`, method: false }, body);
+  return composite(
+    name,
+    "input, n",
+    { doc: `${doc}; n is rounded towards 0, and negative n give 0.`, method: false, numbers: true },
+    body,
+  );
 }
 
 export const hermite_polynomial_h: PolynomialOp = polynomial(

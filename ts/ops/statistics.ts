@@ -30,7 +30,8 @@ const varianceAndMean: Core = defineOp("var_mean", "input, dims, keepdim, correc
   forward(ctx, input: Tensor, dims: number[], keepdim: boolean, correction: number, root: boolean) {
     const wide = accumulated(input.dtype);
     const n = countOf(input, dims);
-    const [average, squares] = reduceTo("welford", cast(input, wide), dims, keepdim, wide, wide) as [Tensor, Tensor];
+    const [sums, squares] = reduceTo("welford", cast(input, wide), dims, keepdim, wide, wide) as [Tensor, Tensor];
+    const average = n === 0 ? sums.new_full(sums.shape, NaN) : sums;
     const variance = squares.div(Math.max(n - correction, 0));
     const out = cast(root ? variance.sqrt() : variance, input.dtype);
     ctx.save(input, root ? out : null);

@@ -4,6 +4,7 @@ import { bool, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { complexRule, joined, part } from "../../engine/complex.ts";
+import { div } from "../arithmetic.ts";
 import { ones_like, zeros_like } from "../creation.ts";
 import { broadcast_tensors } from "../view_forms.ts";
 import { complexType, minus, type Operand, over, partsOf, plus, type Real, tensorOf, times, type Z } from "./numbers.ts";
@@ -72,7 +73,7 @@ formula("sign", () => {
 unary("exp", (a, b) => {
   const size = a.exp();
   // A real number's exponential is real, also where it is infinite.
-  return [size.mul(b.cos()), b.where(b.eq(0), size.mul(b.sin()))];
+  return [size.mul(b.cos()), b.where(b.eq(0).logical_and(size.isinf()), size.mul(b.sin()))];
 });
 formula("exp2", (z) => z.mul(Math.LN2).exp());
 unary("expm1", (a, b) => {
@@ -161,6 +162,7 @@ unary("atanh", (a, b) => {
   ];
 });
 formula("atan", (z) => overI(timesI(z).atanh()));
+complexRule("true_divide", (input: Operand, other: Operand) => div(input as Tensor, other));
 formula("sinc", (z) => {
   const zero = z.eq(0);
   const y = z.mul(Math.PI).where(zero.logical_not(), 1);

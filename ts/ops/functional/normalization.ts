@@ -123,12 +123,15 @@ export const native_layer_norm: NativeLayerNorm = defineOp("native_layer_norm", 
       rstd.fill_(NaN);
     }
     ctx.save(input, weight, mean, rstd);
-    if (out.numel() === 0) return [out, mean, rstd];
+    // Beside parameters of the input's own type they are told in it, too.
+    const told = (t: Tensor): Tensor => (isMixed(input, weight, bias) ? t : copyOf(t, input.dtype));
+    const results = (): Tensor[] => (mean.dtype === input.dtype ? [out, mean, rstd] : [out, told(mean), told(rstd)]);
+    if (out.numel() === 0) return results();
     const parameters = affineOf(weight, bias, input, normalized_shape);
     const flat = shaped(contiguous(input), [rows, n]);
     const outputs = [shaped(out, [rows, n]), shaped(mean, [rows]), shaped(rstd, [rows])];
     kernel("layer_norm", input.dtype, parameters.length as 0 | 1 | 2, [flat, ...parameters], outputs, { eps });
-    return [out, mean, rstd];
+    return results();
   },
   backward(ctx, g: Tensor | null) {
     const [x, weight, mean, rstd] = ctx.saved() as [Tensor, Tensor | null, Tensor, Tensor];
