@@ -50,6 +50,33 @@ function chain(backward: boolean): Run {
   };
 }
 
+const { linalg } = torch;
+const decompositions: Readonly<Record<string, (A: Tensor, S: Tensor) => unknown>> = {
+  svd: (A) => linalg.svd(A, false),
+  svdvals: (A) => linalg.svdvals(A),
+  eigh: (_, S) => linalg.eigh(S),
+  eig: (A) => linalg.eig(A),
+  qr: (A) => linalg.qr(A),
+  solve: (A, S) => linalg.solve(A, S),
+  inv: (A) => linalg.inv(A),
+  det: (A) => linalg.det(A),
+  cholesky: (_, S) => linalg.cholesky(S),
+};
+
+/** Of a random matrix, or of a positive-definite one. */
+function decomposition(name: string, n: number, dtype: "float32" | "float64"): Case {
+  return {
+    name: `linalg.${name} ${n} ${dtype}`,
+    goal: 10,
+    prepare: () => {
+      const A = torch.randn([n, n], { dtype: torch[dtype] });
+      const S = A.matmul(A.mT).add(torch.eye(n, { dtype: torch[dtype] }).mul(n));
+      for (const t of [A, S]) force(t);
+      return () => torch.scope(() => torch.no_grad(() => void decompositions[name]!(A, S)));
+    },
+  };
+}
+
 const big = [4 * 1024 * 1024];
 const bigBytes = 2 * 4 * big[0]!;
 
@@ -75,6 +102,11 @@ export const kernelSuites: Readonly<Record<string, readonly Case[]>> = {
     { name: "softmax", goal: 1.5, bytes: 2 << 22, prepare: of([1024, 1024], (x) => F.softmax(x, -1)) },
     { name: "layernorm", goal: 1.5, bytes: 2 << 22, prepare: of([1024, 1024], (x) => F.layer_norm(x, [1024])) },
   ],
+  linalg: [64, 256, 512].flatMap((n) =>
+    Object.keys(decompositions).flatMap((name) =>
+      (["float32", "float64"] as const).map((dtype) => decomposition(name, n, dtype)),
+    ),
+  ),
   overhead: [
     { name: "chain plain", ops: 10000, prepare: () => chain(false) },
     { name: "chain backward", ops: 10000, prepare: () => chain(true) },

@@ -31,7 +31,7 @@ const { values } = parseArgs({
 });
 if (values.device.startsWith("cuda")) throw new Error("on cuda it is npm run bench:cuda (see bench/README.md)");
 const onCpu = values.device === "cpu";
-const chosen = values.suite?.split(",") ?? names.filter((name) => onCpu || name !== "threads");
+const chosen = values.suite?.split(",") ?? names.filter((name) => onCpu || (name !== "threads" && name !== "linalg"));
 for (const name of chosen) {
   if (!names.includes(name)) {
     throw new Error(`there is no suite "${name}"; there are ${names.join(", ")} (and npm run bench:peers)`);

@@ -98,12 +98,26 @@ def of(shape, f):
     return lambda: f(x)
 
 
+def decomposition(name, n, dtype):
+    n, dtype = int(n), getattr(torch, dtype)
+    a = torch.randn(n, n, dtype=dtype)
+    s = a @ a.T + n * torch.eye(n, dtype=dtype)
+    f = getattr(torch.linalg, name)
+    if name == "svd":
+        return lambda: f(a, full_matrices=False)
+    if name == "solve":
+        return lambda: f(a, s)
+    return lambda: f(s if name in ("eigh", "cholesky") else a)
+
+
 def case(name):
     kind, _, rest = name.partition(" ")
     if kind == "matmul":
         n = int(rest)
         a, b = torch.randn(n, n), torch.randn(n, n)
         return lambda: a @ b
+    if kind.startswith("linalg."):
+        return decomposition(kind[len("linalg.") :], *rest.split())
     if kind == "training":
         return {"mlp": mlp, "cnn": cnn, "gpt": gpt}[rest]()
     if kind == "chain":
