@@ -73,8 +73,17 @@ function parameters(env: Env): Decoder {
   return decoder(env, { floats: "plain" });
 }
 
+/** Parameters that are plain numbers become tensors of the default device. */
 function build(env: Env, inputs: Decoder, { distribution, kwargs }: Described): Thing {
-  return make(env, `distributions.${distribution}`, [], inputs.record(kwargs));
+  const { session } = env;
+  const made = (): Thing => make(env, `distributions.${distribution}`, [], inputs.record(kwargs));
+  if (session.device === "cpu") return made();
+  session.call("set_default_device", [session.device]);
+  try {
+    return made();
+  } finally {
+    session.call("set_default_device", ["cpu"]);
+  }
 }
 
 /** What a row asks of a distribution, by the name of the method or property. */

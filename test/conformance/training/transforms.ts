@@ -18,7 +18,8 @@ interface TransformCase {
 export async function runTransform(env: Env, c: TransformCase): Promise<void> {
   let fn: Callable = (...args) => runSteps(env, c.function, args);
   for (const [name, options] of c.chain) fn = transformed(env, name, fn, decoder(env).record(options));
-  const result = await fn(...decoder(env).values(c.args));
+  const args = decoder(env).values(c.args);
+  const result = await env.session.blocking(() => fn(...args));
   await expectValue(env.session, result, c.output, env.tensors, c);
 }
 
