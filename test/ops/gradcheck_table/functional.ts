@@ -243,6 +243,10 @@ const dropping =
   (rank: readonly [number, number]): Draw =>
   (r) => [r.x(r.shape({ rank, min: 1 })), r.pick([0, 0.3, 0.5]), r.bool(0.8)];
 
+/** Pooling to a size, by all its names. */
+const adaptive = (n: number): string =>
+  `adaptive_avg_pool${n}d adaptive_max_pool${n}d adaptive_max_pool${n}d_with_indices${n === 1 ? " =adaptive_avg_pool1d" : ""}`;
+
 export const functional: Entries = {
   ...names("relu relu6 selu hardsigmoid hardswish mish silu", (name) => activation(name, () => [])),
   ...names("elu celu", (name) => activation(name, (r) => [r.number(0.2, 2)])),
@@ -282,6 +286,10 @@ export const functional: Entries = {
     const flat = r.bool(0.2);
     return [r.x([...r.shape({ rank: [0, 2], max: 3 }), n]), r.x(flat ? [n] : [m, n]), flat ? null : maybe(r, () => r.x([m]))];
   }),
+  ...names("conv_tbc", () => (r) => {
+    const [n, m, kernel] = [r.int(1, 2), r.int(1, 2), r.int(1, 2)];
+    return [r.x([r.int(2, 3), r.int(1, 2), n]), r.x([kernel, n, m]), r.x([m]), r.int(0, 1)];
+  }),
   ...names("=bilinear bilinear", () => (r) => {
     const [n, m, k, rows] = [r.int(1, 2), r.int(1, 2), r.int(1, 2), r.int(1, 3)];
     return [r.x([rows, n]), r.x([rows, m]), r.x([k, n, m]), maybe(r, () => r.x([k]))];
@@ -295,15 +303,20 @@ export const functional: Entries = {
       ...names(`max_pool${n}d_with_indices`, () => pool(n, "max")),
       ...names(`lp_pool${n}d`, () => pool(n, "lp")),
       ...names(`max_unpool${n}d`, () => unpool(n)),
-      ...names(`adaptive_avg_pool${n}d adaptive_max_pool${n}d${n === 1 ? " =adaptive_avg_pool1d" : ""}`, () => (r) => [
-        r.x(image(r, n, r.int(1, 2), 2, n === 3 ? 3 : 4)),
-        spread(r, n, () => r.int(1, 3)),
-      ]),
+      ...names(adaptive(n), () => (r) => [r.x(image(r, n, r.int(1, 2), 2, n === 3 ? 3 : 4)), spread(r, n, () => r.int(1, 3))]),
     }),
     {},
   ),
-  ...names("fractional_max_pool2d", () => (r) => [r.x([1, 2, 5, 5]), 2, { output_size: r.int(2, 3) }]),
-  ...names("fractional_max_pool3d", () => (r) => [r.x([1, 1, 4, 4, 4]), 2, { output_ratio: 0.6 }]),
+  ...names("fractional_max_pool2d fractional_max_pool2d_with_indices", () => (r) => [
+    r.x([1, 2, 5, 5]),
+    2,
+    { output_size: r.int(2, 3) },
+  ]),
+  ...names("fractional_max_pool3d fractional_max_pool3d_with_indices", () => (r) => [
+    r.x([1, 1, 4, 4, 4]),
+    2,
+    { output_ratio: 0.6 },
+  ]),
   ...names("unfold", () => (r) => [r.x([r.int(1, 2), r.int(1, 2), 3, 3]), r.int(1, 2), r.int(1, 2), r.int(0, 1), r.int(1, 2)]),
   ...names("fold", () => (r) => [r.x([r.int(1, 2), 4 * r.int(1, 2), 4]), [3, 3], 2]),
   ...names("interpolate", () => interpolate),
