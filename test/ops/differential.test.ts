@@ -20,3 +20,12 @@ it("gives PyTorch's results, gradients and errors for unusual arguments", async 
   expect(lines).toEqual([]);
   expect(report.totals.passed).toBeGreaterThan(500);
 });
+
+it("breaks lines of complex numbers where PyTorch 1.13 does", () => {
+  const z = torch.view_as_complex(
+    torch.tensor([1.457, 0.5805, 0.2223, -1.7348, -1.9419, -0.6414, -0.3586, -1.1746, 1, 2]).reshape([5, 2]),
+  );
+  expect(String(z)).toBe(
+    "tensor([ 1.4570+0.5805j,  0.2223-1.7348j, -1.9419-0.6414j, -0.3586-1.1746j,\n         1.0000+2.0000j])",
+  );
+});

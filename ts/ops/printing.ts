@@ -138,7 +138,8 @@ class ComplexFormatter implements Format {
       dtype.real,
       values.map(({ im }) => im),
     );
-    this.width = this.#re.width + this.#im.width + 2;
+    // As PyTorch counts: the j, but no sign.
+    this.width = this.#re.width + this.#im.width + 1;
   }
 
   format(x: Value | Complex): string {
