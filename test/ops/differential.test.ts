@@ -29,3 +29,7 @@ it("breaks lines of complex numbers where PyTorch 1.13 does", () => {
     "tensor([ 1.4570+0.5805j,  0.2223-1.7348j, -1.9419-0.6414j, -0.3586-1.1746j,\n         1.0000+2.0000j])",
   );
 });
+
+it("takes one number for a size", () => {
+  expect(torch.ones(2).new_zeros(3 as never).shape).toEqual([3]);
+});

@@ -143,6 +143,7 @@ export function filled(shape: Shape, value: Scalar | Complex, dtype: DType, devi
 
 /** @internal */
 export function checkSize(op: string, size: Shape): Shape {
+  if (typeof size === "number") return checkSize(op, [size]); // `x.new_zeros(3)`
   if (!Array.isArray(size)) throw new TypeError(`${op}: the size must be whole numbers, got ${describe(size)}`);
   for (const n of size) {
     if (!Number.isInteger(n)) throw new TypeError(`${op}: sizes must be whole numbers, got ${String(n)}`);
