@@ -4,6 +4,7 @@ import { bool, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { complexRule, joined, part } from "../../engine/complex.ts";
+import { callPrimitive } from "../../engine/define.ts";
 import { div } from "../arithmetic.ts";
 import { ones_like, zeros_like } from "../creation.ts";
 import { broadcast_tensors } from "../view_forms.ts";
@@ -55,12 +56,21 @@ formula("reciprocal", (z) => {
   const like = part(z, 0);
   return tensorOf(over({ re: 1, im: 0 }, { re: like, im: part(z, 1) }, like), like);
 });
-formula("abs", (z) => {
-  const [re, im] = [part(z, 0), part(z, 1)];
-  // At 0 the gradient is 0.
-  const zero = re.eq(0).logical_and(im.eq(0));
-  return re.where(zero.logical_not(), 1).hypot(im).where(zero.logical_not(), 0);
-});
+formula("abs", (z) =>
+  callPrimitive(
+    "abs",
+    [z],
+    (ctx) => {
+      ctx.save(z);
+      return part(z, 0).hypot(part(z, 1));
+    },
+    (ctx, g) => {
+      const [own] = ctx.saved() as [Tensor];
+      // A product of complex numbers: NaN in one part of the sign is NaN in both.
+      return [own.sgn().mul(joined(g as Tensor, null))];
+    },
+  ),
+);
 formula("sgn", (z) => {
   const size = z.abs();
   // At 0 the gradient is 0, too.

@@ -1,12 +1,12 @@
 /** Products of complex tensors by real ones, and products along a dimension. */
 
 import type { Tensor } from "../../core/tensor.ts";
-import { complexRule, joined, part } from "../../engine/complex.ts";
+import { complexRule, joined, part, viewAsReal } from "../../engine/complex.ts";
 import { normalizeDim } from "../../core/shape.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { named } from "../../engine/define.ts";
 import { registry } from "../install.ts";
-import { cat } from "../joining.ts";
+import { cat, stack } from "../joining.ts";
 import { complexType } from "./numbers.ts";
 
 type Call = (...args: unknown[]) => Tensor;
@@ -26,16 +26,20 @@ function bilinear(name: string, op: string = name): void {
   });
 }
 for (const name of ["matmul", "mv", "dot", "inner", "outer", "kron"]) bilinear(name);
-/** Matrices as one real product, [a b] [c d; -d c], whose sums round once. */
+/** Matrices as one real product: rows of pairs (a b) as they lie in memory, by pairs of rows (c d; -d c). */
 for (const name of ["mm", "bmm"]) {
   complexRule(name, (x: Tensor, y: Tensor) => {
     if (!x.dtype.is_complex || !y.dtype.is_complex || x.dtype !== y.dtype) {
       throw new RuntimeError(`${name}: expected both matrices to have the same dtype, got ${x.dtype} and ${y.dtype}`);
     }
     const [c, d] = [part(y, 0), part(y, 1)];
-    const right = cat([cat([c, d], -1), cat([d.neg(), c], -1)], -2);
-    const both = (registry.get(name) as unknown as Call)(cat([part(x, 0), part(x, 1)], -1), right);
     const n = y.shape.at(-1)!;
+    const right = stack([cat([c, d], -1), cat([d.neg(), c], -1)], -2);
+    const left = viewAsReal(x);
+    const both = (registry.get(name) as unknown as Call)(
+      left.reshape([...x.shape.slice(0, -1), 2 * x.shape.at(-1)!]),
+      right.reshape([...y.shape.slice(0, -2), 2 * y.shape.at(-2)!, 2 * n]),
+    );
     return joined(both.narrow(-1, 0, n), both.narrow(-1, n, n));
   });
 }
