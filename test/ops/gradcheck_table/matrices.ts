@@ -89,7 +89,7 @@ export const matrices: Entries = {
     const [b, k] = [size(r), r.int(0, 3)];
     return [r.x([b, size(r), k]), r.x([b, k, size(r)])];
   },
-  matmul: (r) => factors(r).map((s) => r.x(s)),
+  ...names("matmul linalg.matmul", () => (r) => factors(r).map((s) => r.x(s))),
   mv: (r) => {
     const k = r.int(0, 3);
     return [r.x([size(r), k]), r.x([k])];
@@ -98,7 +98,7 @@ export const matrices: Entries = {
     const k = r.int(0, 4);
     return [r.x([k]), r.x([k])];
   }),
-  outer: (r) => [r.x([size(r)]), r.x([size(r)])],
+  ...names("outer ger", () => (r) => [r.x([size(r)]), r.x([size(r)])]),
   addmm: (r) => {
     const [m, k, n] = [size(r), r.int(0, 3), size(r)];
     return [r.x(r.narrower([m, n])), r.x([m, k]), r.x([k, n]), ...scale(r)];
@@ -280,6 +280,20 @@ export const matrices: Entries = {
     sample([generic(r, rectangle(r))], (a) => {
       const { U, S, V } = torch.svd(a!);
       return svdParts(U, S, V);
+    }),
+  // Of full rank, so that the draws do not matter.
+  ...names("svd_lowrank pca_lowrank", (name) => (r) => {
+    const x = generic(r, [...batch(r), 3, 2]);
+    return sample([x], (a) => {
+      const { U, S, V } = name === "svd_lowrank" ? torch.svd_lowrank(a!, 2) : torch.pca_lowrank(a!, 2);
+      return svdParts(U, S, V);
+    });
+  }),
+  // Three rows, so that the search spans all there is.
+  lobpcg: (r) =>
+    sample([generic(r, [...batch(r), 3, 3])], (a) => {
+      const [E, X] = torch.lobpcg(a!, { tol: 1e-14, niter: 40 }) as [Tensor, Tensor];
+      return [E, X.matmul(X.mT)];
     }),
   "linalg.svdvals": (r) => [generic(r, rectangle(r))],
   "linalg.cond": (r) => [regular(r, batch(r), r.int(2, 3)), r.pick([null, -2, 1, -1, "fro", "nuc", Infinity])],
