@@ -6,12 +6,14 @@
 import { fileURLToPath } from "node:url";
 import * as torch from "kindling";
 import { io } from "kindling";
+import * as onnx from "kindling/onnx";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { openCorpus } from "../conformance/corpus_files.ts";
 import { isAccident } from "../conformance/outcome.ts";
 import { joined } from "../../ts/io/format.ts";
 import { memory } from "../../ts/io/source.ts";
 import { writeZip, ZipReader } from "../../ts/io/zip.ts";
+import { goldenModels } from "../onnx/golden.ts";
 import { gguf } from "./gguf_maker.ts";
 import { pickled, torchZip } from "./pickles.ts";
 
@@ -121,6 +123,10 @@ async function makeSamples(): Promise<Sample[]> {
     { name: "gguf", bytes: ggufFile, contents: 4096, load: (b: Uint8Array) => io.load_gguf(b) },
     { name: "index.json", bytes: index, contents: 1000, load: (b: Uint8Array) => io.load_sharded(b, { shard }) },
   ];
+  for (const { name, bytes } of goldenModels()) {
+    // Numbers of small types take eight bytes each in the message, and constants are computed.
+    if (bytes.length < 30_000) files.push({ name, bytes, contents: 4 * bytes.length, load: (b: Uint8Array) => onnx.load(b) });
+  }
   const named = (name: string): Sample => files.find((sample) => sample.name === name)!;
   const inner = [
     ...["tensor_a.pt", "checkpoint_a.pt", "protocol4_a.pt", "ours.pt"].map((name) => within(named(name), "data.pkl")),
