@@ -168,10 +168,11 @@ void Device::upload(CUdeviceptr address, const void* bytes, size_t count) {
 void Device::download(CUdeviceptr address, void* to, size_t count, Waiter::Done done) {
   require_no_capture("download");
   counts_.copies++;
-  const auto buffer = std::make_shared<Borrowed>(*staging_, count);
+  auto buffer = std::make_shared<Borrowed>(*staging_, count);
   check(driver_->copy_to_host(buffer->memory(), address, count, stream_), "cuMemcpyDtoHAsync");
-  waiter_->wait(mark(), [buffer, to, count, done = std::move(done)](CUresult result) {
+  waiter_->wait(mark(), [buffer = std::move(buffer), to, count, done = std::move(done)](CUresult result) mutable {
     if (result == CUDA_SUCCESS) std::memcpy(to, buffer->memory(), count);
+    buffer.reset();  // as the waiter does with its event
     done(result);
   });
 }
