@@ -1,2 +1,2 @@
-/** What `npm test` runs a part of and `npm run test:full`, which CI runs, all of. */
+/** What `npm test` runs a part of and `npm run test:full` all of. */
 export const isFull = process.env.KINDLING_FULL === "1";
