@@ -27,6 +27,7 @@ export * as nn from "./nn/index.ts";
 export { bind as _bind, layer as _layer } from "./nn/layer.ts";
 export type { Args } from "./engine/signature.ts";
 export * as optim from "./optim/index.ts";
+export * as overrides from "./overrides.ts";
 export * as random from "./random.ts";
 export * as special from "./ops/special.ts";
 export * as utils from "./utils.ts";

@@ -53,6 +53,20 @@ it("the first one runs and prints one loss per batch", async () => {
   }
 }, 60_000);
 
+it("a model goes to ONNX and back", async () => {
+  const log = vi.spyOn(console, "log").mockImplementation(() => undefined);
+  const file = `${process.cwd()}/build/readme_onnx`;
+  writeFileSync(`${file}.ts`, files.get("onnx.ts")!.replaceAll('"model.onnx"', JSON.stringify(`${file}.onnx`)));
+  try {
+    await import(/* @vite-ignore */ `${file}.ts`);
+    const inputs = [expect.objectContaining({ name: "images", shape: ["batch", 3, 8, 8] }) as unknown];
+    expect(log).toHaveBeenCalledExactlyOnceWith(inputs, [5, 4]);
+  } finally {
+    log.mockRestore();
+    for (const end of ["ts", "onnx"]) rmSync(`${file}.${end}`, { force: true });
+  }
+}, 60_000);
+
 it("photographs are loaded in workers, from the bundles", async () => {
   const folder = "build/readme_data";
   execFileSync("node", ["scripts/setup.mjs"]);

@@ -13,6 +13,7 @@ import { Tensor } from "../core/tensor.ts";
 import { withAutocastPolicy } from "./autocast.ts";
 import { withComplexRule } from "./complex.ts";
 import { Context, NoContext, record } from "./node.ts";
+import { withObserver } from "./observe.ts";
 import { alias } from "./run.ts";
 import { bindOp, checkTensor, checkTensors, parseSignature, type Signature } from "./signature.ts";
 
@@ -89,7 +90,7 @@ export function makeOp<O>(
   };
   const passes = kind === "view" || kind === "composite" || options.complex === true;
   const real = withAutocastPolicy(name, sig, call(info) as (...args: unknown[]) => unknown);
-  const fn = withComplexRule(name, sig, passes, real);
+  const fn = withObserver(info, withComplexRule(name, sig, passes, real));
   return Object.assign(fn, { info }) as O;
 }
 

@@ -14,6 +14,7 @@ import { withoutAutocast } from "./autocast.ts";
 import type { Op } from "./define.ts";
 import { collect, deferMap, expressions, cachedKernel, fusible, makeTemplate, type MapNode, type Template } from "./fusion.ts";
 import { record, recordedCast } from "./node.ts";
+import { observing } from "./observe.ts";
 import { pairsOf } from "./pairs.ts";
 import { alias, copyOf } from "./run.ts";
 
@@ -40,7 +41,8 @@ export function updateInPlace(name: string, self: Tensor, compute: (old: Tensor)
     throw new RuntimeError(`${name}: result type ${result.dtype} can't be cast to the desired output type ${self.dtype}`);
   }
   // Cast first, so that the graph knows of it.
-  const value = result.dtype === self.dtype ? result : recordedCast(result, self.dtype);
+  const value =
+    result.dtype === self.dtype ? result : observing.by === null ? recordedCast(result, self.dtype) : result.to(self.dtype);
   writeInto(self, value, old);
   if (is_grad_enabled() && (value.requires_grad || self.grad_fn !== null)) adopt(self, value);
   return self;
@@ -81,6 +83,7 @@ function snapshot(self: Tensor): Tensor {
  * this call knows of, so that its reads of dst's memory need not be protected.
  */
 export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = null): void {
+  observing.by?.write(dst, value);
   if (dst.dtype.is_complex) return writeInto(pairsOf(dst), pairsOf(value), scratch);
   const storage = dst._storage;
   const snapshot = scratch?._storage.pending as MapNode | null | undefined;
@@ -137,6 +140,7 @@ function leaveToReaders({ _storage: storage, dtype: { real: dtype }, device }: T
 
 /** Before a kernel that writes to `t`'s memory itself: its value is computed, nobody else's pending reads are harmed, the version rises. */
 export function prepareWrite(t: Tensor): void {
+  observing.by?.write(t, null);
   const storage = t._storage;
   storage.version++;
   if (storage.materialize().readers > 0) leaveToReaders(t);

@@ -10,6 +10,7 @@ import { broadcastShapes, broadcastStrides, formatShape, sameShape, type Shape }
 import { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
 import { checkWritable, prepareWrite, updateInPlace } from "../engine/inplace.ts";
+import { observing } from "../engine/observe.ts";
 import { alias, copyOf, empty, run } from "../engine/run.ts";
 import { describe, type Args } from "../engine/signature.ts";
 import type { Operand } from "./arithmetic.ts";
@@ -303,7 +304,8 @@ export const index_put_: IndexPutInPlaceOp = composite(
     }
     const values = value instanceof Tensor ? value : filled([], value, self.dtype, self.device);
     checkValues("index_put_", self, values);
-    const recording = self.dtype.is_complex || (is_grad_enabled() && (self.requires_grad || values.requires_grad));
+    const recording =
+      observing.by !== null || self.dtype.is_complex || (is_grad_enabled() && (self.requires_grad || values.requires_grad));
     const shared = [values, ...indices].some((t) => t !== null && t._storage === view._storage);
     if (recording || shared) {
       updateInPlace("index_put_", view, (old) => put_tensors(old, indices, values, accumulate));
