@@ -1,13 +1,17 @@
 /** The backward walk: `backward()`, `torch.autograd.grad`, and the leaves' accumulators. */
 
+import type { BatchLevels } from "../core/batch_mode.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { Storage } from "../core/storage.ts";
 import { gradientEdge, graph, Tensor, type Edge, type GraphNode, type TensorHook, type TensorMeta } from "../core/tensor.ts";
 import { withoutAutocast } from "../engine/autocast.ts";
+import { applyBatched, summedOut } from "../engine/batching.ts";
 import { replaying } from "../engine/blocking.ts";
+import { levelsOf, strideOf } from "../engine/hidden.ts";
 import { record } from "../engine/node.ts";
+import { reveal } from "../engine/reveal.ts";
 import * as ops from "../ops/index.ts";
 import { as_strided_backward } from "../ops/views.ts";
 
@@ -24,7 +28,7 @@ class AccumulateGrad implements GraphNode {
   fresh = false;
 
   constructor(readonly leaf: Tensor) {
-    this.outputs = [{ shape: leaf.shape, dtype: leaf.dtype, device: leaf.device }];
+    this.outputs = [{ shape: leaf.shape, dtype: leaf.dtype, device: leaf.device, levels: leaf._leafLevels ?? [] }];
   }
   apply(grads: readonly (Tensor | null)[]): readonly never[] {
     accumulate(this.leaf, grads[0]!, this.fresh && this.hooks === null);
@@ -53,6 +57,15 @@ graph.accumulator = (leaf) => new AccumulateGrad(leaf);
 graph.regenerate = (t, { base }) => {
   // The base's history changed through another view: this one is now a window onto the new history.
   if (!base.requires_grad) return;
+  const level = levelsOf([t]).find((l) => strideOf(base, l) === null);
+  if (level !== undefined) {
+    // A window with a dimension of a batch that its base shows.
+    const whole = reveal(t, level);
+    whole._view = { base, graphVersion: base._graphVersion };
+    graph.regenerate(whole, whole._view);
+    record("AddBatchDim", [whole], [t], ([g]) => [reveal(g!, level)], null);
+    return;
+  }
   const window = { shape: t.shape, strides: t._strides, offset: t._offset };
   const whole = { shape: base.shape, strides: base._strides, offset: base._offset };
   record("AsStrided", [base], [t], ([g]) => [as_strided_backward(g!, whole, window)], null);
@@ -86,10 +99,11 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
   const owned = new Set<Storage>();
 
   /** `own`: nobody else has the memory of `grad`. */
-  const send = (edge: Edge, grad: Tensor, from: string, own: boolean): void => {
+  const send = (edge: Edge, grad: Tensor, from: string, own: boolean, source: BatchLevels | null): void => {
     const { node, output } = edge;
     if (wanted !== null && !wanted.has(node)) return;
-    const g = conform(grad, node.outputs[output]!, from);
+    const meta = node.outputs[output]!;
+    const g = conform(grad._batch !== null && source !== null ? summedOut(grad, source, meta.levels) : grad, meta, from);
     let slots = pending.get(node);
     if (slots === undefined) {
       pending.set(node, (slots = new Array<Tensor | null>(node.outputs.length).fill(null)));
@@ -104,7 +118,7 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
 
   // Where a backward formula that reads values may have all of this run again, the graph and the leaves change at the end.
   const late: (() => void)[] | null = replaying() ? [] : null;
-  roots.forEach((r, i) => send(r, grads[i]!, "backward", false));
+  roots.forEach((r, i) => send(r, grads[i]!, "backward", false, null));
   for (let node = queue.pop(); node !== null; node = queue.pop()) {
     const slots = pending.get(node)!;
     pending.delete(node);
@@ -119,7 +133,8 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
     const since = Storage.nextSerial();
     try {
       const leaf = late !== null && node instanceof AccumulateGrad ? node : null;
-      if (leaf === null) results = node.apply(slots);
+      if (leaf === null)
+        results = slots.some((g) => g !== null && g._batch !== null) ? applyBatched(node, slots) : node.apply(slots);
       else {
         late!.push(() => leaf.apply(slots));
         results = [];
@@ -138,7 +153,7 @@ function walkGraph(roots: readonly Edge[], grads: readonly Tensor[], options: Wa
       const edge = node.edges[i]!;
       if (edge === null || g === null || g === undefined) continue;
       const made = g._storage.serial >= since || spent.includes(g._storage);
-      send(edge, g, node.name, made && !seen && !sharesStorage(results, i));
+      send(edge, g, node.name, made && !seen && !sharesStorage(results, i), node.outputs[0]?.levels ?? null);
     }
     if (!options.retain_graph) {
       const done = node;

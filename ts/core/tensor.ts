@@ -3,6 +3,7 @@
  * ts/ops, which also declares their types; this file knows none of them.
  */
 
+import { activeLevels, type BatchLevels, type HiddenDim } from "./batch_mode.ts";
 import type { Device, View } from "./device.ts";
 import type { DType } from "./dtype.ts";
 import { RuntimeError } from "./errors.ts";
@@ -15,6 +16,8 @@ export interface TensorMeta {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly device: Device;
+  /** The levels of vmap that it was made in: gradients of one of them that go elsewhere are summed over its batch. */
+  readonly levels: BatchLevels;
 }
 
 /** Where a gradient flows next: output number `output` of `node`. */
@@ -54,6 +57,13 @@ export interface ViewOf {
   graphVersion: number;
 }
 
+/** @internal Thrown where code would look at the memory of one example: the op is then run for each. */
+export class BatchedAccess extends RuntimeError {
+  constructor(message = "internal: a kernel was given a batched tensor") {
+    super(message);
+  }
+}
+
 let nextHook = 0;
 
 export class Tensor {
@@ -75,6 +85,10 @@ export class Tensor {
   _accumulator: GraphNode | null = null;
   /** @internal */
   _retainsGrad = false;
+  /** @internal Dimensions of a batch that the shape does not show (`torch.vmap`), outer ones first. */
+  _batch: readonly HiddenDim[] | null = null;
+  /** @internal The levels of vmap in which it became a leaf that requires grad. */
+  _leafLevels: BatchLevels | null = null;
   /** @internal Made in inference mode. */
   readonly _inference: boolean = is_inference_mode_enabled();
   /** A name for state_dict and messages; null unless set. */
@@ -169,6 +183,7 @@ export class Tensor {
       throw new RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.");
     }
     this._leafRequiresGrad = requires_grad;
+    if (requires_grad) this._leafLevels = activeLevels();
     return this;
   }
   get is_leaf(): boolean {
@@ -199,6 +214,7 @@ export class Tensor {
 
   /** @internal How kernels see it; computes a pending value first. */
   _toView(): View {
+    if (this._batch !== null) throw new BatchedAccess();
     return {
       buffer: this._storage.materialize(),
       dtype: this.dtype,
@@ -209,7 +225,12 @@ export class Tensor {
   }
   /** @internal Shows all of its storage, in row-major order. */
   _isWhole(): boolean {
-    return this._offset === 0 && this._storage.size === numelOf(this.shape) && isContiguous(this.shape, this._strides);
+    return (
+      this._batch === null &&
+      this._offset === 0 &&
+      this._storage.size === numelOf(this.shape) &&
+      isContiguous(this.shape, this._strides)
+    );
   }
 }
 

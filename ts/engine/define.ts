@@ -11,6 +11,7 @@ import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
 import { sameShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { withAutocastPolicy } from "./autocast.ts";
+import { withBatching } from "./batching.ts";
 import { withComplexRule } from "./complex.ts";
 import { Context, NoContext, record } from "./node.ts";
 import { withObserver } from "./observe.ts";
@@ -89,7 +90,8 @@ export function makeOp<O>(
     differentiable: kind === "composite" ? null : options.grad !== undefined || options.backward !== undefined,
   };
   const passes = kind === "view" || kind === "composite" || options.complex === true;
-  const real = withAutocastPolicy(name, sig, call(info) as (...args: unknown[]) => unknown);
+  const batched = withBatching(name, sig, kind, call(info) as (...args: unknown[]) => unknown);
+  const real = withAutocastPolicy(name, sig, batched);
   const fn = withObserver(info, withComplexRule(name, sig, passes, real));
   return Object.assign(fn, { info }) as O;
 }

@@ -13,6 +13,7 @@ import { Storage, type Pending } from "../core/storage.ts";
 import { Tensor } from "../core/tensor.ts";
 import { load, scalar, type Expr } from "../kernel/expr.ts";
 import type { MapSpec } from "../kernel/spec.ts";
+import { onWhole, sizesOf } from "./hidden.ts";
 
 /** One op's scalar expression for given dtypes: `load(i)` is argument i, scalar slots follow in order. */
 export interface Template {
@@ -292,6 +293,15 @@ export function deferMap(
   shape: Shape,
   device: Device,
 ): Tensor {
+  for (let i = 0; i < inputs.length; i++) {
+    if (inputs[i]!._batch === null) continue;
+    // Positions count within one example; only the parity of the place in pairs is asked for, which a batch does not change.
+    return onWhole(
+      inputs,
+      (whole, levels) => deferMap(template, whole, scalars, [...sizesOf(levels), ...shape], device),
+      shape.length,
+    );
+  }
   const { caps } = device;
   let ops = template.ops;
   let leaves = 0;

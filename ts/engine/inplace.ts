@@ -8,14 +8,16 @@ import { Category } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, isContiguous, sameShape } from "../core/shape.ts";
-import type { Tensor } from "../core/tensor.ts";
+import { BatchedAccess, type Tensor } from "../core/tensor.ts";
 import { load } from "../kernel/expr.ts";
 import { withoutAutocast } from "./autocast.ts";
 import type { Op } from "./define.ts";
 import { collect, deferMap, expressions, cachedKernel, fusible, makeTemplate, type MapNode, type Template } from "./fusion.ts";
+import { levelsOf, strideOf, wholeOf } from "./hidden.ts";
 import { record, recordedCast } from "./node.ts";
 import { observing } from "./observe.ts";
 import { pairsOf } from "./pairs.ts";
+import { reveal } from "./reveal.ts";
 import { alias, copyOf } from "./run.ts";
 
 /** The in-place form of an op whose first argument and result have one shape. */
@@ -32,6 +34,7 @@ export function updateInPlace(name: string, self: Tensor, compute: (old: Tensor)
   // With a graph, the op may save its input. It gets a deferred copy, which costs nothing unless it is really kept.
   const old = is_grad_enabled() ? snapshot(self) : null;
   const result = compute(old ?? self);
+  if (result._batch !== null) checkBatch(name, self, result);
   if (!sameShape(result.shape, self.shape)) {
     throw new RuntimeError(
       `${name}: output with shape ${formatShape(self.shape)} doesn't match the broadcast shape ${formatShape(result.shape)}`,
@@ -48,13 +51,22 @@ export function updateInPlace(name: string, self: Tensor, compute: (old: Tensor)
   return self;
 }
 
+/** What all examples share cannot take in what each has of its own. */
+function checkBatch(name: string, self: Tensor, value: Tensor): void {
+  if (levelsOf([value]).every((level) => strideOf(self, level) !== null)) return;
+  throw new BatchedAccess(
+    `vmap: ${name}(self, *extra_args) is not possible because there exists a Tensor \`other\` in extra_args that has more elements than \`self\`. This happened due to \`other\` being vmapped over but \`self\` not being vmapped over in a vmap. Please try to use out-of-place operators instead of ${name}, or make self by zeros_like, empty_like or new_zeros of a mapped tensor, so that it is mapped, too.`,
+  );
+}
+
 /** Leaves that require grad, and views of them, must not change under a recorded graph. */
 export function checkWritable(name: string, self: Tensor): void {
   if (self._inference && is_grad_enabled()) {
     throw new RuntimeError(`${name}: Inplace update to inference tensor outside InferenceMode is not allowed.`);
   }
-  for (let d = 0; d < self.ndim; d++) {
-    if (self._strides[d] === 0 && self.shape[d]! > 1) {
+  const shared = self._batch?.some(({ level, stride }) => stride === 0 && level.size > 1) ?? false;
+  for (let d = shared ? -1 : 0; d < self.ndim; d++) {
+    if (d < 0 || (self._strides[d] === 0 && self.shape[d]! > 1)) {
       throw new RuntimeError(
         `${name}: unsupported operation: more than one element of the written-to tensor refers to a single memory location. Please clone() the tensor before performing the operation.`,
       );
@@ -85,6 +97,11 @@ function snapshot(self: Tensor): Tensor {
 export function writeInto(dst: Tensor, value: Tensor, scratch: Tensor | null = null): void {
   observing.by?.write(dst, value);
   if (dst.dtype.is_complex) return writeInto(pairsOf(dst), pairsOf(value), scratch);
+  if (dst._batch !== null || value._batch !== null) {
+    checkBatch("in-place op", dst, value);
+    const levels = levelsOf([dst]);
+    return writeInto(wholeOf(dst, levels, dst.ndim), copyOf(wholeOf(value, levels, dst.ndim, true), value.dtype), null);
+  }
   const storage = dst._storage;
   const snapshot = scratch?._storage.pending as MapNode | null | undefined;
   storage.version++;
@@ -186,6 +203,13 @@ export function adopt(self: Tensor, value: Tensor): void {
   }
   // base_new = base_old with this window replaced by value.
   const { base } = view;
+  // Dimensions of a batch that the base shows and its view hides.
+  for (const level of levelsOf([self])) {
+    if (strideOf(base, level) !== null) continue;
+    const whole = reveal(self, level);
+    whole._view = view;
+    return adopt(whole, reveal(value, level));
+  }
   const { shape, _strides: strides, _offset: offset } = self;
   const before = alias(base, base.shape, base._strides, base._offset);
   before._leafRequiresGrad = base._leafRequiresGrad;

@@ -1,11 +1,13 @@
 /** Recording: nodes of the backward graph and what they save. */
 
+import { activeLevels, joinLevels, type BatchLevel, type BatchLevels } from "../core/batch_mode.ts";
 import type { DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled, setGradEnabled } from "../core/grad_mode.ts";
 import { formatShape } from "../core/shape.ts";
 import { gradientEdge, type Edge, type GraphNode, type Tensor, type TensorHook, type TensorMeta } from "../core/tensor.ts";
 import { keep } from "./fusion.ts";
+import { levelsOf } from "./hidden.ts";
 import { alias, copyOf } from "./run.ts";
 
 let sequence = 0;
@@ -167,15 +169,17 @@ export class OpNode implements GraphNode {
   }
 }
 
-/** Gives `outputs` their place in the graph: `backward` maps their gradients to those of `inputs`. */
+/** Gives `outputs` their place in the graph: `backward` maps their gradients to those of `inputs`. `level`: one of vmap that it belongs to. */
 export function record(
   name: string,
   inputs: readonly (Tensor | null)[],
   outputs: readonly Tensor[],
   backward: Backward,
   context: Context | null,
+  level: BatchLevel | null = null,
 ): void {
-  const node = new OpNode(name, inputs, outputs.map(metaOf), backward, context);
+  const metas = outputs.map((t) => metaOf(t, level));
+  const node = new OpNode(name, inputs, metas, backward, context);
   for (let i = 0; i < outputs.length; i++) {
     const t = outputs[i]!;
     if (t.dtype.differentiable) {
@@ -193,6 +197,13 @@ export function recordedCast(t: Tensor, dtype: DType): Tensor {
   return out;
 }
 
-function metaOf(t: Tensor): TensorMeta {
-  return { shape: t.shape, dtype: t.dtype, device: t._storage.device };
+/** The levels of vmap that what is made now belongs to. */
+function madeIn(t: Tensor): BatchLevels {
+  const levels = activeLevels();
+  return t._batch === null ? levels : joinLevels(levels, levelsOf([t]));
+}
+
+function metaOf(t: Tensor, level: BatchLevel | null): TensorMeta {
+  const levels = level === null ? madeIn(t) : joinLevels(madeIn(t), [level]);
+  return { shape: t.shape, dtype: t.dtype, device: t._storage.device, levels };
 }

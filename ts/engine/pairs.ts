@@ -4,34 +4,42 @@
  */
 
 import { int64, type DType } from "../core/dtype.ts";
-import { broadcastShapes, contiguousStrides } from "../core/shape.ts";
+import { broadcastShapes } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { e } from "../kernel/builder.ts";
 import { index, load } from "../kernel/expr.ts";
 import { deferMap, makeTemplate, type Template } from "./fusion.ts";
 
+/** The same memory in another type, which counts strides in other units: `per` of the new for one of the old. */
+function recast(
+  t: Tensor,
+  dtype: DType,
+  shape: readonly number[],
+  strides: readonly number[],
+  offset: number,
+  per: number,
+): Tensor {
+  const out = new Tensor(dtype, shape, strides, offset, t._storage);
+  if (t._batch !== null) out._batch = t._batch.map((hidden) => ({ ...hidden, stride: Math.floor(hidden.stride * per) }));
+  return out;
+}
+
 /** The same memory as [..., 2] reals. */
 export function pairsOf(t: Tensor): Tensor {
-  const strides = [...t._strides.map((s) => 2 * s), 1];
-  return new Tensor(t.dtype.real, [...t.shape, 2], strides, 2 * t._offset, t._storage);
+  return recast(t, t.dtype.real, [...t.shape, 2], [...t._strides.map((s) => 2 * s), 1], 2 * t._offset, 2);
 }
 
 /** [..., 2] reals, the last stride 1, the others and the offset even, as complex numbers. */
 export function complexOf(pairs: Tensor): Tensor {
   const last = pairs.ndim - 1;
   const strides = pairs._strides.slice(0, last).map((s) => Math.floor(s / 2));
-  return new Tensor(pairs.dtype.complex, pairs.shape.slice(0, last), strides, pairs._offset / 2, pairs._storage);
+  return recast(pairs, pairs.dtype.complex, pairs.shape.slice(0, last), strides, pairs._offset / 2, 0.5);
 }
 
 /** All real (0) or imaginary (1) parts. */
 export function partOf(t: Tensor, part: 0 | 1): Tensor {
-  return new Tensor(
-    t.dtype.real,
-    t.shape,
-    t._strides.map((s) => 2 * s),
-    2 * t._offset + part,
-    t._storage,
-  );
+  const strides = t._strides.map((s) => 2 * s);
+  return recast(t, t.dtype.real, t.shape, strides, 2 * t._offset + part, 2);
 }
 
 const templates = new Map<string, Template>();
@@ -54,7 +62,7 @@ export function paired(re: Tensor | null, im: Tensor | null): Tensor {
   const parts = [re, im].filter((t) => t !== null);
   const { dtype, device } = parts[0]!;
   const shape = parts.map((t) => t.shape).reduce((a, b) => broadcastShapes("complex", a, b));
-  const rows = parts.map((t) => new Tensor(t.dtype, [...t.shape, 1], [...t._strides, 1], t._offset, t._storage));
+  const rows = parts.map((t) => recast(t, t.dtype, [...t.shape, 1], [...t._strides, 1], t._offset, 1));
   const pairs = deferMap(interleaving(dtype, re !== null, im !== null), rows, [], [...shape, 2], device);
-  return new Tensor(dtype.complex, shape, contiguousStrides(shape), 0, pairs._storage);
+  return complexOf(pairs);
 }

@@ -5,10 +5,11 @@ import type { DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { contiguousStrides, isContiguous, numelOf, type Shape } from "../core/shape.ts";
 import { Storage } from "../core/storage.ts";
-import { Tensor } from "../core/tensor.ts";
+import { BatchedAccess, Tensor } from "../core/tensor.ts";
 import { load } from "../kernel/expr.ts";
 import type { KernelKind, KernelSpec, ParamsOf, ReduceOp, ReduceSpec } from "../kernel/spec.ts";
 import { readNow } from "./blocking.ts";
+import { exampleOf, levelsOf, onWhole, wholeOf } from "./hidden.ts";
 import { complexOf, paired, pairsOf, partOf } from "./pairs.ts";
 import { cachedKernel, collect, expressions, fusible, makeTemplate, deferMap, type Dag, type Template } from "./fusion.ts";
 
@@ -23,7 +24,9 @@ export function empty(shape: Shape, dtype: DType, device: Device): Tensor {
 
 /** The same memory under another geometry; no autograd. */
 export function alias(t: Tensor, shape: Shape, strides: Shape, offset: number): Tensor {
-  return new Tensor(t.dtype, shape, strides, offset, t._storage);
+  const out = new Tensor(t.dtype, shape, strides, offset, t._storage);
+  out._batch = t._batch;
+  return out;
 }
 
 const specs = new Map<string, KernelSpec>();
@@ -99,6 +102,11 @@ function foldable({ nodes, views, outputs }: Dag, order: readonly number[]): boo
  * wants is computed inside the reduction and never stored.
  */
 export function reduce(op: ReduceOp, x: Tensor, dims: readonly number[], dtypes: readonly DType[]): Tensor[] {
+  const levels = levelsOf([x]);
+  if (levels.length > 0) {
+    const inner = dims.map((d) => d + levels.length);
+    return reduce(op, wholeOf(x, levels, x.ndim), inner, dtypes).map((t) => exampleOf(t, levels));
+  }
   const kept: number[] = [];
   for (let d = 0; d < x.ndim; d++) if (!dims.includes(d)) kept.push(d);
   const order = [...kept, ...dims];
@@ -142,13 +150,19 @@ export function reduce(op: ReduceOp, x: Tensor, dims: readonly number[], dtypes:
 
 /** A copy of the bytes on another device. No autograd. */
 export function moved(t: Tensor, device: Device): Tensor {
+  if (t._batch !== null) return onWhole([t], ([whole]) => moved(whole!, device));
   const out = empty(t.shape, t.dtype, device);
   if (t.numel() > 0) device.write(out._storage.buffer!, 0, bytesOf(t, `to("${device.type}")`));
   return out;
 }
 
+/** @internal */
+export const NO_VALUES =
+  "vmap: It looks like you're calling .item(), .tolist() or .data() on a Tensor, or use it in data-dependent control flow. That is not possible within vmap, where it stands for all examples at once; compute with tensors (torch.where, masks) instead, or take the value out of vmap.";
+
 /** The values' bytes in row-major order, read now; `what` wants them. */
 export function bytesOf(t: Tensor, what: string): Uint8Array {
+  if (t._batch !== null) throw new BatchedAccess(NO_VALUES);
   if (t.numel() === 0) return new Uint8Array(0);
   const { _offset, dtype, _storage, device } = contiguous(t);
   return readNow(what, device, _storage.materialize(), _offset * dtype.itemsize, t.numel() * dtype.itemsize);

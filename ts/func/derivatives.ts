@@ -3,17 +3,17 @@
  * gradient, too, else fresh leaves. So transforms nest, in each other and in plain autograd.
  */
 
-import { RuntimeError } from "../core/errors.ts";
+import type { Randomness } from "../core/batch_mode.ts";
+import { RuntimeError, ValueError } from "../core/errors.ts";
 import { enable_grad, is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { Tensor, type GraphNode } from "../core/tensor.ts";
 import { grad as gradientsOf } from "../autograd/backward.ts";
 import { bindArguments, describe, parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
-import { fillTree, leavesOf, mapTree, tensorsOf } from "./tree.ts";
+import { fillTree, leavesOf, mapTree, tensorsOf, type Func } from "./tree.ts";
+import { vmap } from "./vmap.ts";
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any -- functions of the user's, of any arguments
-export type Func = (...args: any[]) => any;
 export type ArgNums = number | readonly number[];
 /** `T`: the form of the result, that of the arguments (or outputs) concerned. */
 export type Transformed<T> = (...args: unknown[]) => T;
@@ -265,55 +265,56 @@ export function linearize(func: Func, ...primals: unknown[]): [output: unknown, 
   });
 }
 
-/** The unit vectors of the shape of t. */
-function basisOf(t: Tensor): Tensor[] {
-  const n = t.numel();
-  const eye = ops.eye(n, { dtype: t.dtype, device: t.device });
-  return Array.from({ length: n }, (_, i) => eye.select(0, i).reshape(t.shape));
-}
-
 const emptyLike = (t: Tensor, shape: readonly number[]): Tensor => ops.zeros(shape, { dtype: t.dtype, device: t.device });
 
+/** What `fn` makes of the unit vectors of t's shape, all at once (or `chunk` at a time): their dimension at `dim`. */
+function overBasis(t: Tensor, fn: (v: Tensor) => Tensor[], dim: number, { chunk, randomness }: Batches): Tensor[] {
+  const n = t.numel();
+  const basis = ops.eye(n, { dtype: t.dtype, device: t.device }).reshape([n, ...t.shape]);
+  return vmap<Tensor[]>(fn, { out_dims: dim, chunk_size: chunk, randomness })(basis);
+}
+
+interface Batches {
+  readonly chunk: number | null;
+  readonly randomness: Randomness;
+}
+
 /** For each output, its Jacobians by the arguments concerned. */
-type Rows = (run: Run, create: boolean) => Tensor[][];
+type Rows = (run: Run, create: boolean, batches: Batches) => Tensor[][];
 
 /** Row by row: a gradient for each element of the outputs. */
-const byRows: Rows = ({ outputs, own }, create) =>
+const byRows: Rows = ({ outputs, own }, create, batches) =>
   outputs.map((out) => {
-    const rows = basisOf(out).map((v) => pull([out], own, [v], create));
-    return own.map((x, j) => {
-      const shape = [...out.shape, ...x.shape];
-      return rows.length === 0 ? emptyLike(out, shape) : ops.stack(rows.map((row) => row[j]!)).reshape(shape);
-    });
+    const shapes = own.map((x) => [...out.shape, ...x.shape]);
+    if (out.numel() === 0) return shapes.map((shape) => emptyLike(out, shape));
+    return overBasis(out, (v) => pull([out], own, [v], create), 0, batches).map((rows, j) => rows.reshape(shapes[j]!));
   });
 
 /** Column by column: a derivative for each element of the inputs. */
-const byColumns: Rows = (result, create) => {
+const byColumns: Rows = (result, create, batches) => {
   const { outputs, own } = result;
   const map = forwardMap(result, create);
-  const columns = own.map((x, j) => basisOf(x).map((v) => map(own.map((other, k) => (k === j ? v : ops.zeros_like(other))))));
+  const columns = own.map((x, j) => {
+    if (x.numel() === 0) return [];
+    return overBasis(x, (v) => map(own.map((other, k) => (k === j ? v : ops.zeros_like(other)))), -1, batches);
+  });
   return outputs.map((out, i) =>
     own.map((x, j) => {
       const shape = [...out.shape, ...x.shape];
-      const list = columns[j]!;
-      return list.length === 0
-        ? emptyLike(out, shape)
-        : ops
-            .stack(
-              list.map((column) => column[i]!),
-              -1,
-            )
-            .reshape(shape);
+      return columns[j]![i]?.reshape(shape) ?? emptyLike(out, shape);
     }),
   );
 };
 
-function jacobian<T>(name: string, func: Func, rows: Rows, argnums: ArgNums, hasAux: boolean): Transformed<T> {
+function jacobian<T>(name: string, func: Func, rows: Rows, argnums: ArgNums, hasAux: boolean, batches: Batches): Transformed<T> {
+  if (batches.chunk !== null && !(batches.chunk > 0)) {
+    throw new ValueError(`${name}: \`chunk_size\` should be greater than 0, got ${batches.chunk}`);
+  }
   return (...args) =>
     withGrad(is_grad_enabled(), (tracked) => {
       const result = run(name, func, args, argnums, hasAux);
       const open = tracked && result.open;
-      const each = rows(result, open).map((row) => shaped(args, argnums, settle(row, open)));
+      const each = rows(result, open, batches).map((row) => shaped(args, argnums, settle(row, open)));
       const whole = fillTree(result.output, each);
       return (hasAux ? [whole, settle(result.aux, open)] : whole) as T;
     });
@@ -321,22 +322,25 @@ function jacobian<T>(name: string, func: Func, rows: Rows, argnums: ArgNums, has
 
 type JacobianOptions = Args<[{ argnums?: ArgNums }], { has_aux?: boolean; chunk_size?: number | null }>;
 
-/** The Jacobian, by reverse mode: for outputs of few elements. In the form of the output, and in that of the arguments concerned. */
+/**
+ * The Jacobian, by reverse mode: for outputs of few elements. In the form of the output, and in that of the arguments concerned. All rows are
+ * computed at once, or `chunk_size` at a time.
+ */
 export function jacrev<T = Tensor>(func: Func, ...given: JacobianOptions): Transformed<T> {
   const signature = parseSignature("argnums=0, *, has_aux=False, chunk_size=None");
   const [argnums, hasAux, chunk] = bindArguments("jacrev", signature, given) as [ArgNums, boolean, number | null];
-  if (chunk !== null && !(chunk > 0)) throw new RuntimeError(`jacrev: chunk_size must be greater than 0, got ${chunk}`);
-  return jacobian("jacrev", func, byRows, argnums, hasAux);
+  return jacobian("jacrev", func, byRows, argnums, hasAux, { chunk, randomness: "different" });
 }
 
-/** The Jacobian, by forward mode: for inputs of few elements. */
+/** The Jacobian, by forward mode: for inputs of few elements. All columns are computed at once, or `chunk_size` at a time. */
 export function jacfwd<T = Tensor>(
   func: Func,
-  ...given: Args<[{ argnums?: ArgNums }, { has_aux?: boolean }], { chunk_size?: number | null; randomness?: string }>
+  ...given: Args<[{ argnums?: ArgNums }, { has_aux?: boolean }], { chunk_size?: number | null; randomness?: Randomness }>
 ): Transformed<T> {
   const signature = parseSignature("argnums=0, has_aux=False, *, chunk_size=None, randomness='error'");
-  const [argnums, hasAux] = bindArguments("jacfwd", signature, given) as [ArgNums, boolean];
-  return jacobian("jacfwd", func, byColumns, argnums, hasAux);
+  const bound = bindArguments("jacfwd", signature, given) as [ArgNums, boolean, number | null, Randomness];
+  const [argnums, hasAux, chunk, randomness] = bound;
+  return jacobian("jacfwd", func, byColumns, argnums, hasAux, { chunk, randomness });
 }
 
 /** Second derivatives: forward over reverse. */

@@ -10,9 +10,9 @@ export {
   linearize,
   vjp,
   type ArgNums,
-  type Func,
   type Pullback,
   type Transformed,
 } from "./derivatives.ts";
-export { functional_call, stack_module_state, type State } from "./modules.ts";
+export { functional_call, replace_all_batch_norm_modules_, stack_module_state, type State } from "./modules.ts";
 export { vmap, type Dims } from "./vmap.ts";
+export type { Func } from "./tree.ts";

@@ -37,3 +37,26 @@ export function stack_module_state(models: readonly Module[]): [params: Record<s
     ),
   ];
 }
+
+/** The layers whose running statistics cannot be told apart within vmap: what has the fields of a batch or instance norm. */
+interface Tracking {
+  running_mean: Tensor | null;
+  running_var: Tensor | null;
+  num_batches_tracked: Tensor | null;
+  track_running_stats: boolean;
+}
+
+/**
+ * Has all BatchNorm modules in root use the statistics of their batch only, in place, so that they can train within vmap. Returns root.
+ */
+export function replace_all_batch_norm_modules_<M extends Module>(root: M): M {
+  for (const [, module] of root.named_modules()) {
+    if (!module.constructor.name.startsWith("BatchNorm")) continue;
+    const layer = module as unknown as Tracking;
+    layer.running_mean = null;
+    layer.running_var = null;
+    layer.num_batches_tracked = null;
+    layer.track_running_stats = false;
+  }
+  return root;
+}

@@ -3,6 +3,9 @@
 import { Tensor } from "../core/tensor.ts";
 import { isOptions } from "../engine/signature.ts";
 
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- functions of the user's, of any arguments
+export type Func = (...args: any[]) => any;
+
 /** Applies `fn` to what is neither an array nor a plain object. */
 export function mapTree(tree: unknown, fn: (leaf: unknown) => unknown): unknown {
   if (Array.isArray(tree)) return tree.map((part) => mapTree(part, fn));

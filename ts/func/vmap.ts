@@ -1,47 +1,30 @@
 /**
- * `torch.vmap`: a function of one example as a function of a batch. It runs once for each example, and the results are stacked: right for
- * every op, whatever it does with shapes, and differentiable.
+ * `torch.vmap`: a function of one example as a function of a batch. It runs once, on tensors that have the shape of one example and the memory of
+ * all (core/batch_mode.ts), so that each op runs once for the whole batch.
  */
 
+import { activeLevels, BatchLevel, type Randomness, withLevels } from "../core/batch_mode.ts";
 import { RuntimeError, ValueError } from "../core/errors.ts";
-import { no_grad } from "../core/grad_mode.ts";
 import { Tensor } from "../core/tensor.ts";
+import { strideOf } from "../engine/hidden.ts";
+import { conceal, reveal } from "../engine/reveal.ts";
 import { bindArguments, describe, parseSignature, type Args } from "../engine/signature.ts";
-import { copyState } from "../kernel/generator.ts";
-import type { GeneratorState } from "../kernel/spec.ts";
 import * as ops from "../ops/index.ts";
-import { get_default_device } from "../ops/devices.ts";
-import type { Func } from "./derivatives.ts";
-import { fillTree, leavesOf, mapTree, spread, tensorsOf } from "./tree.ts";
+import { fillTree, leavesOf, mapTree, spread, tensorsOf, type Func } from "./tree.ts";
 
 /** A dimension per tensor, null for those that are the same for all examples; may stop at any level of nesting. */
 export type Dims = number | null | readonly Dims[] | { readonly [key: string]: Dims };
-type Randomness = "error" | "different" | "same";
 
 const SIGNATURE = parseSignature("in_dims=0, out_dims=0, randomness='error', *, chunk_size=None");
 
-const fingerprint = ({ seed, offset, mt }: GeneratorState): string =>
-  [seed, offset, mt?.left, mt?.next, mt?.normal, mt?.words[0]].join();
-
-/** Random streams of the devices concerned. */
-class Streams {
-  private readonly states: readonly GeneratorState[];
-  private readonly saved: readonly GeneratorState[];
-  constructor(tensors: readonly Tensor[]) {
-    const devices = new Set(tensors.map((t) => t.device));
-    this.states = [...devices, get_default_device()].map((d) => ops.default_generator(d)._state);
-    this.saved = this.states.map(copyState);
-  }
-  rewind(): void {
-    this.states.forEach((state, i) => Object.assign(state, copyState(this.saved[i]!)));
-  }
-  /** Whether somebody has drawn since. */
-  moved(): boolean {
-    return this.states.some((state, i) => fingerprint(state) !== fingerprint(this.saved[i]!));
-  }
-}
-
-/** Maps `func` over a dimension of its arguments. Results are stacked along `out_dims`. */
+/**
+ * Maps `func` over dimension `in_dims` of its arguments (null: the same for all); results get the mapped dimension at `out_dims`. Both take a nested form of arrays and
+ * objects, as arguments and results have. `randomness`: whether draws within are an error, "different" for each example, or the "same".
+ * `chunk_size`: how many examples run at once, all by default. Ops without a batching rule run once for each example, with one warning.
+ *
+ * Throws ValueError where dims do not fit the arguments or results, RuntimeError for draws and for values that depend on the example
+ * (`item_sync`, shapes of `nonzero`).
+ */
 export function vmap<T = Tensor>(
   func: Func,
   ...given: Args<[{ in_dims?: Dims }, { out_dims?: Dims }, { randomness?: Randomness }], { chunk_size?: number | null }>
@@ -51,43 +34,84 @@ export function vmap<T = Tensor>(
   if (!["error", "different", "same"].includes(randomness)) {
     throw new RuntimeError(`Only allowed values for randomness are 'error', 'different', or 'same'. Got ${randomness}`);
   }
-  if (chunk !== null && !(chunk > 0)) throw new ValueError(`vmap: chunk_size should be null or greater than 0, got ${chunk}`);
+  if (chunk !== null && !(chunk > 0)) {
+    throw new ValueError(`vmap: chunk_size should be null or greater than 0. (got ${chunk})`);
+  }
   return (...args) => {
     const dims = inputDims(inDims, args);
     const leaves = leavesOf(args);
     const size = batchSize(leaves, dims);
-    const example = (take: (t: Tensor, dim: number) => Tensor): unknown[] => {
-      let i = 0;
-      return mapTree(args, (leaf) => {
-        const dim = dims[i++]!;
-        return dim === null ? leaf : take(leaf as Tensor, dim);
-      }) as unknown[];
-    };
-    if (size === 0) return nothing(func(...zeroExample(example)), outDims) as T;
-    const streams = randomness === "different" ? null : new Streams(tensorsOf(args));
+    if (chunk === null || chunk >= size) return mapped(func, args, dims, size, outDims, randomness) as T;
     const results: unknown[] = [];
-    for (let n = 0; n < size; n++) {
-      if (randomness === "same" && n > 0) streams!.rewind();
-      results.push(func(...example((t, dim) => t.select(dim, n))));
-      if (randomness === "error" && n === 0 && streams!.moved()) {
-        throw new RuntimeError(
-          "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or perform the randomness operation out of vmap",
-        );
-      }
+    const places: number[] = [];
+    for (let from = 0; from < size; from += chunk) {
+      const n = Math.min(chunk, size - from);
+      let i = 0;
+      const part = mapTree(args, (leaf) => {
+        const dim = dims[i++]!;
+        return dim === null ? leaf : (leaf as Tensor).narrow(dim, from, n);
+      }) as unknown[];
+      results.push(mapped(func, part, dims, n, outDims, randomness, places));
     }
-    return stacked(results, outDims) as T;
+    const lists = results.map(tensorsOf);
+    const whole = lists[0]!.map((_, k) =>
+      places[k]! < 0
+        ? lists[0]![k]
+        : ops.cat(
+            lists.map((list) => list[k]!),
+            places[k],
+          ),
+    );
+    return fillTree(results[0], whole) as T;
   };
 }
 
-function zeroExample(example: (take: (t: Tensor, dim: number) => Tensor) => unknown[]): unknown[] {
-  return no_grad(() =>
-    example((t, dim) =>
-      ops.zeros(
-        t.shape.filter((_, d) => d !== dim),
-        { dtype: t.dtype, device: t.device },
-      ),
-    ),
-  );
+/** `places` receives where the mapped dimension of each result lies, -1: nowhere. */
+function mapped(
+  func: Func,
+  args: readonly unknown[],
+  dims: readonly (number | null)[],
+  size: number,
+  outDims: Dims,
+  randomness: Randomness,
+  places: number[] = [],
+): unknown {
+  const level = new BatchLevel(size, randomness);
+  return withLevels([...activeLevels(), level], () => {
+    let i = 0;
+    const examples = mapTree(args, (leaf) => {
+      const dim = dims[i++]!;
+      return dim === null ? leaf : asView(leaf as Tensor, conceal(leaf as Tensor, level, dim));
+    }) as unknown[];
+    const result: unknown = func(...examples);
+    const where = outputDims(outDims, result);
+    return fillTree(
+      result,
+      tensorsOf(result).map((t, k) => {
+        const dim = where[k];
+        if (dim === null || dim === undefined) {
+          if (strideOf(t, level) !== null) {
+            throw new ValueError(
+              "vmap: `out_dims` of null was given for an output that differs from example to example; give an integer dimension",
+            );
+          }
+          places[k] = -1;
+          return t;
+        }
+        const at = outDim(dim as number, t);
+        places[k] = at;
+        const whole = reveal(t, level);
+        return at === 0 ? whole : whole.movedim(0, at);
+      }),
+    );
+  });
+}
+
+/** In-place ops on an example write to the memory that the caller gave. */
+function asView(whole: Tensor, example: Tensor): Tensor {
+  const base = whole._view?.base ?? whole;
+  example._view = { base, graphVersion: base._graphVersion };
+  return example;
 }
 
 /** The dimension of each leaf, counted from the front. */
@@ -150,40 +174,9 @@ function outputDims(outDims: Dims, result: unknown): unknown[] {
   );
 }
 
-function stacked(results: readonly unknown[], outDims: Dims): unknown {
-  const [first] = results;
-  const dims = outputDims(outDims, first);
-  const lists = results.map(tensorsOf);
-  return fillTree(
-    first,
-    dims.map((dim, i) => {
-      if (dim === null) return lists[0]![i];
-      return ops.stack(
-        lists.map((list) => list[i]!),
-        outDim(dim as number, lists[0]![i]!),
-      );
-    }),
-  );
-}
-
 function outDim(dim: number, t: Tensor): number {
   const n = t.ndim + 1;
   if (dim < -n || dim >= n)
     throw new ValueError(`vmap: out_dim ${dim} is out of range for an output of ${n} dimensions, the mapped one included`);
   return dim < 0 ? dim + n : dim;
-}
-
-/** The result for a batch of no examples, from that for one. */
-function nothing(result: unknown, outDims: Dims): unknown {
-  const dims = outputDims(outDims, result);
-  const tensors = tensorsOf(result);
-  return fillTree(
-    result,
-    tensors.map((t, i) => {
-      if (dims[i] === null) return t;
-      const at = outDim(dims[i] as number, t);
-      const shape = [...t.shape.slice(0, at), 0, ...t.shape.slice(at)];
-      return ops.zeros(shape, { dtype: t.dtype, device: t.device });
-    }),
-  );
 }

@@ -106,7 +106,8 @@ function resolve(input: Tensor, items: readonly unknown[]): { view: Tensor; indi
         view = view.unsqueeze(dim);
         put(filled([item.item_sync() ? 1 : 0], 0, int64, input.device));
       } else for (const index of item.nonzero({ as_tuple: true }) as unknown as Tensor[]) put(index);
-    } else if (item.ndim === 0 && item.device.caps.readSync) view = view.select(dim, Number(item.item_sync()));
+    } else if (item.ndim === 0 && item._batch === null && item.device.caps.readSync)
+      view = view.select(dim, Number(item.item_sync()));
     else put(item);
   }
   return { view, indices, indexed };
@@ -306,8 +307,8 @@ export const index_put_: IndexPutInPlaceOp = composite(
     checkValues("index_put_", self, values);
     const recording =
       observing.by !== null || self.dtype.is_complex || (is_grad_enabled() && (self.requires_grad || values.requires_grad));
-    const shared = [values, ...indices].some((t) => t !== null && t._storage === view._storage);
-    if (recording || shared) {
+    const shared = [values, ...indices].some((t) => t !== null && (t._storage === view._storage || t._batch !== null));
+    if (recording || shared || view._batch !== null) {
       updateInPlace("index_put_", view, (old) => put_tensors(old, indices, values, accumulate));
     } else {
       checkWritable("index_put_", view);

@@ -1,5 +1,6 @@
 /** Random numbers: generators, and tensors drawn from them. On cpu the streams are PyTorch's, bit for bit. */
 
+import { activeLevels, randomnessOfExamples, withLevels } from "../core/batch_mode.ts";
 import type { Device } from "../core/device.ts";
 import { bool, float32, float64, get_default_dtype, int64, uint8, type DType, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
@@ -8,7 +9,9 @@ import { formatShape, type Shape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
 import { onReplay, readable } from "../engine/blocking.ts";
+import { strideOf } from "../engine/hidden.ts";
 import { checkWritable, updateInPlace } from "../engine/inplace.ts";
+import { conceal, reveal } from "../engine/reveal.ts";
 import { empty, run } from "../engine/run.ts";
 import { type Args, describe } from "../engine/signature.ts";
 import { copyState, loadPhilox, loadState, makeGenerator, reseed, savePhilox, saveState } from "../kernel/generator.ts";
@@ -157,8 +160,8 @@ export function set_rng_state(state: Tensor): void {
 
 type Stream = Generator | null;
 
-/** A new tensor of draws. */
-function draw(
+/** A new tensor of draws. Within vmap, as its `randomness` says. */
+export function draw(
   distribution: Distribution,
   shape: Shape,
   dtype: DType,
@@ -168,12 +171,35 @@ function draw(
   generator: Stream,
   inputs: readonly Tensor[] = [],
 ): Tensor {
+  const levels = activeLevels();
+  const level = levels.at(-1);
+  const examples = randomnessOfExamples();
+  if (examples === "error") throw new RuntimeError(NOT_RANDOM);
+  if (examples === "same") throw new RuntimeError(NOT_SAME);
+  if (level !== undefined) {
+    const outside = <T>(fn: () => T): T => withLevels(levels.slice(0, -1), fn);
+    const mapped = inputs.some((t) => strideOf(t, level) !== null);
+    if (level.randomness === "error") throw new RuntimeError(NOT_RANDOM);
+    if (level.randomness === "same") {
+      if (mapped) throw new RuntimeError(NOT_SAME);
+      return outside(() => draw(distribution, shape, dtype, device, a, b, generator, inputs));
+    }
+    const whole = inputs.map((t) => reveal(t, level));
+    return conceal(
+      outside(() => draw(distribution, [level.size, ...shape], dtype, device, a, b, generator, whole)),
+      level,
+    );
+  }
   const out = empty(shape, dtype, device);
   if (out.numel() === 0) return out;
   const state = (generator ?? default_generator(device))._state;
   run({ kind: "random", distribution, dtype }, inputs, [out], { a, b, generator: state });
   return out;
 }
+
+const NOT_SAME = "vmap: Vmap does not currently support same randomness with a batched tensor input";
+const NOT_RANDOM =
+  "vmap: called random operation while in randomness error mode. Please either use the 'same' or 'different' randomness flags on vmap or perform the randomness operation out of vmap";
 
 function checkFloating(op: string, dtype: DType): void {
   if (!dtype.is_floating_point) throw new RuntimeError(`${op}: not implemented for '${dtype}'; expected a floating-point dtype`);
@@ -470,7 +496,8 @@ function redraw(
   g: Stream,
 ): Tensor {
   const fresh = (): Tensor => draw(distribution, self.shape, self.dtype, self.device, a, b, g);
-  if (!self._isWhole() || (is_grad_enabled() && self.requires_grad)) return updateInPlace(name, self, fresh);
+  if (!self._isWhole() || activeLevels().length > 0 || (is_grad_enabled() && self.requires_grad))
+    return updateInPlace(name, self, fresh);
   checkWritable(name, self);
   // All of the memory is new: the storage takes it over, and whoever still wants the old values keeps the old memory.
   const storage = self._storage;

@@ -247,6 +247,11 @@ export const as_strided_scatter: WindowOp<
         `as_strided_scatter: mismatch in length of strides and shape: ${formatShape(size)}, ${formatShape(stride)}`,
       );
     }
+    // One example of a batch has its own part of the storage.
+    if (input._batch !== null && input.is_contiguous()) {
+      const at = (storage_offset ?? input._offset) - input._offset;
+      return overwrite("as_strided_scatter", input, src, { shape: size, strides: stride, offset: at });
+    }
     const offset = storage_offset ?? input._offset;
     const far = numelOf(size) === 0 ? 0 : size.reduce((f, n, d) => f + (n - 1) * stride[d]!, offset) + 1;
     const g = { shape: size, strides: stride, offset };

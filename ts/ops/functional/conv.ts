@@ -1,10 +1,13 @@
 /** torch.nn.functional: convolutions. */
 
+import type { BatchLevel } from "../../core/batch_mode.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { settings } from "../../core/settings.ts";
 import { contiguousStrides, formatShape, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
+import { levelsOf, strideOf } from "../../engine/hidden.ts";
+import { conceal, reveal } from "../../engine/reveal.ts";
 import { alias, commonDevice, contiguous, copyOf, empty, run } from "../../engine/run.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import type { ConvParams, ConvSpec } from "../../kernel/spec.ts";
@@ -14,6 +17,8 @@ import { constant_pad_nd } from "./padding.ts";
 
 /** Runs one direction of a convolution; `size` is the result's, without the dims that 1d and 2d lack. */
 function convolve(mode: ConvSpec["mode"], a: Tensor, b: Tensor, bias: Tensor | null, size: Shape, params: ConvParams): Tensor {
+  const level = levelsOf([a, b, bias]).at(-1);
+  if (level !== undefined) return convolveBatch(mode, a, b, bias, size, params, level);
   if (!a.dtype.is_floating_point) {
     const wide = (t: Tensor): Tensor => copyOf(t, widest(t));
     const result = convolve(mode, wide(a), wide(b), bias === null ? null : wide(bias), size, params);
@@ -34,6 +39,55 @@ function convolve(mode: ConvSpec["mode"], a: Tensor, b: Tensor, bias: Tensor | n
     });
   }
   return size.length === 5 ? out : alias(out, size, contiguousStrides(size), 0);
+}
+
+/** The same for a batch of vmap: samples where all have one weight, else groups. */
+function convolveBatch(
+  mode: ConvSpec["mode"],
+  a: Tensor,
+  b: Tensor,
+  bias: Tensor | null,
+  size: Shape,
+  params: ConvParams,
+  level: BatchLevel,
+): Tensor {
+  if (bias !== null && strideOf(bias, level) !== null) {
+    return convolve(mode, a, b, null, size, params).add(bias.reshape([-1, ...size.slice(2).map(() => 1)]));
+  }
+  const batch = level.size;
+  const whole = (t: Tensor): Tensor => reveal(t, level);
+  const dense = (t: Tensor, shape: Shape): Tensor => {
+    const c = contiguous(t);
+    return alias(c, shape, contiguousStrides(shape), c._offset);
+  };
+  const [first, second, ...rest] = size as [number, number, ...number[]];
+  if (mode !== "weight_grad" && strideOf(b, level) === null) {
+    const samples = dense(whole(a), [batch * a.shape[0]!, ...a.shape.slice(1)]);
+    const out = convolve(mode, samples, b, bias, [batch * first, second, ...rest], params);
+    return conceal(dense(out, [batch, ...size]), level);
+  }
+  // [B, N, C, ...] as [N, B C, ...]; a weight's groups lie one after another.
+  const channels = (t: Tensor): Tensor => {
+    const w = whole(t);
+    const order = <T>(x: readonly T[]): T[] => [x[1]!, x[0]!, ...x.slice(2)];
+    const [n, c, ...more] = t.shape as [number, number, ...number[]];
+    return dense(alias(w, order(w.shape), order(w._strides), w._offset), [n, batch * c, ...more]);
+  };
+  const groups = { ...params, groups: batch * params.groups };
+  if (mode === "weight_grad") {
+    const out = convolve(mode, channels(a), channels(b), null, [batch * first, second, ...rest], groups);
+    return conceal(dense(out, [batch, ...size]), level);
+  }
+  const weights = dense(whole(b), [batch * b.shape[0]!, ...b.shape.slice(1)]);
+  const out = dense(convolve(mode, channels(a), weights, null, [first, batch * second, ...rest], groups), [
+    first,
+    batch,
+    second,
+    ...rest,
+  ]);
+  const [n, k, ...strides] = out._strides as [number, number, ...number[]];
+  const result = conceal(alias(out, [batch, ...size], [k, n, ...strides], out._offset), level);
+  return bias === null ? result : result.add(bias.reshape([-1, ...rest.map(() => 1)]));
 }
 
 // The three directions are linear in both arguments, and each one's gradients are the other two.

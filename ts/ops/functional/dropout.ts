@@ -4,19 +4,13 @@ import { ValueError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
 import { updateInPlace } from "../../engine/inplace.ts";
-import { empty, run } from "../../engine/run.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
-import { default_generator } from "../random.ts";
+import { draw } from "../random.ts";
 import { checkFloating } from "./shared.ts";
 
 /** Ones with probability `keep`, else zeros, from the default stream. */
 function drawMask(shape: readonly number[], like: Tensor, keep: number): Tensor {
-  const out = empty(shape, like.dtype, like.device);
-  const generator = default_generator(like.device)._state;
-  if (out.numel() > 0) {
-    run({ kind: "random", distribution: "bernoulli", dtype: like.dtype }, [], [out], { a: keep, b: 0, generator });
-  }
-  return out;
+  return draw("bernoulli", shape, like.dtype, like.device, keep, 0, null);
 }
 
 type MaskedOp = Op<[input: Tensor, keep: number], Tensor>;

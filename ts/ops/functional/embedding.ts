@@ -9,6 +9,7 @@ import { composite, defineOp, type Op } from "../../engine/define.ts";
 import { updateInPlace } from "../../engine/inplace.ts";
 import { alias, copyOf, empty, run } from "../../engine/run.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
+import { installRowsBack } from "../batching.ts";
 import { where } from "../compare.ts";
 import { arange, filled, zeros } from "../creation.ts";
 
@@ -79,6 +80,8 @@ const embedding_backward: BackwardOp = defineOp("embedding_backward", "grad, ind
     return [padding_idx < 0 ? rows : rows.mul(index!.ne(padding_idx).unsqueeze(-1).to(g.dtype))];
   },
 });
+
+installRowsBack(embedding_backward);
 
 function checkIndexType(op: string, index: Tensor): void {
   checkTensor(op, "input", index);
