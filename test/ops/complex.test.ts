@@ -91,4 +91,110 @@ describe("complex tensors", () => {
     expect(torch.linalg.vector_norm(z([3, 4])).item_sync()).toBe(5);
     expect(listed(a.mH)).toEqual(listed(a.conj().transpose(0, 1)));
   });
+
+  // What PyTorch gives for these.
+  const c128 = (...pairs: [number, number][]): torch.Tensor =>
+    torch.view_as_complex(torch.tensor(pairs, { dtype: torch.float64 })).detach();
+  const expectClose = (got: torch.Tensor, want: [number, number][]): void => {
+    expect(Number(got.detach().reshape([-1]).sub(c128(...want)).abs().max().item_sync())).toBeLessThan(1e-12); // prettier-ignore
+  };
+  const rows = (): torch.Tensor => c128([1, 2], [3, -1], [-2, 0.5], [0.5, -1], [2, 2], [1, 0]).view(2, 3);
+  /** f's gradient at z. */
+  const slope = (z: torch.Tensor, f: (z: torch.Tensor) => torch.Tensor): torch.Tensor => {
+    const leaf = z.detach().requires_grad_();
+    return torch.autograd.grad(f(leaf), [leaf])[0]!;
+  };
+  const size = (z: torch.Tensor): torch.Tensor => z.square().mul(new Complex(1, 2)).sum().abs();
+
+  it("covariances are of conjugates", () => {
+    const a = -7 / 6;
+    expectClose(torch.cov(rows()), [[103 / 12, 0], [a, -79 / 24], [a, 79 / 24], [35 / 12, 0]]); // prettier-ignore
+    const weights = { fweights: torch.tensor([1, 2, 3]), aweights: torch.tensor([0.5, 1, 2], { dtype: torch.float64 }) };
+    const [re, im] = [0.1551724137931034, 2.44396551724138];
+    expectClose(torch.cov(rows(), weights), [[6.443965517241379, 0], [re, -im], [re, im], [1.293103448275862, 0]]); // prettier-ignore
+    const [r, i] = [-0.2331714648897564, 0.6578766330818129];
+    expectClose(torch.corrcoef(rows()), [[1, 0], [r, -i], [r, i], [1, 0]]); // prettier-ignore
+    expectClose(torch.corrcoef(rows().select(0, 0)), [[1, 0]]);
+    const other = c128([1, 2], [3, -1], [0.5, -1], [2, 0], [0, 1], [4, -1]).view(2, 3);
+    expectClose(
+      slope(other, (z) => torch.view_as_real(torch.cov(z)).square().sum()),
+      [[-4.75, 19], [26.75, -9.5], [-22, -9.5], [-2.5, -11.25], [-25, 18.75], [27.5, -7.5]], // prettier-ignore
+    );
+  });
+
+  it("differences take what is to stand before and after", () => {
+    const got = torch.diff(rows(), 1, -1, rows().narrow(1, 0, 1), torch.ones(2, 1));
+    expectClose(got, [[0, 0], [2, -3], [-5, 1.5], [3, -0.5], [0, 0], [1.5, 3], [-1, -2], [0, 0]]); // prettier-ignore
+  });
+
+  it("windows count complex numbers, within their memory", () => {
+    const x = c128([1, 1], [2, -1], [3, 0], [-1, 2], [0.5, 0.5]);
+    expect(() => x.as_strided([6], [1])).toThrow(/out of bounds for storage of 5 elements/);
+    expect(() => torch.as_strided_scatter(x, x.narrow(0, 0, 3), [3], [3])).toThrow(/out of bounds/);
+    const put = c128([9, 9], [8, -8]);
+    const want: [number, number][] = [[2, -1], [9, 9], [-1, 2], [8, -8]]; // prettier-ignore
+    expectClose(torch.as_strided_scatter(x.slice(0, 1).clone(), put, [2], [2], 1), want);
+    expectClose(torch.as_strided_scatter(x.slice(0, 1), put, [2], [2], 2), want);
+    expectClose(
+      slope(c128([1, 2], [3, -1], [0.5, -1]), (z) => size(z.as_strided([2, 2], [1, 1], 0))),
+      [[-1.691679585937265, -9.855872370243192], [26.91977080230603, -8.679051788721619], [4.449852823878456, 2.28008987669805]], // prettier-ignore
+    );
+    const grown = c128([1, 2], [3, 4]).resize_(3);
+    expectClose(grown.narrow(0, 0, 2), [[1, 2], [3, 4]]); // prettier-ignore
+    expect(grown.imag.fill_(7).tolist_sync()).toEqual([7, 7, 7]);
+  });
+
+  it("writes in place have their gradients, of single numbers, too", () => {
+    const filled = (z: torch.Tensor): torch.Tensor => z.clone().fill_diagonal_(3);
+    expectClose(
+      slope(c128([1, 1]).view(1, 1), (z) => torch.view_as_real(filled(z)).sum()),
+      [[0, 0]],
+    );
+    expectClose(
+      slope(c128([1, 2], [3, -1], [0.5, -1], [2, 2]).view(2, 2), (z) => size(filled(z))),
+      [[0, 0], [14.123520380811604, 0.7253771796791453], [3.3495358002831144, 3.712224390122687], [0, 0]], // prettier-ignore
+    );
+    const zero = torch.tensor([0]);
+    expectClose(
+      slope(c128([1, 1]), (z) => torch.view_as_real(z.clone().index_put_([zero], c128([2, 2]), true)).sum()),
+      [[1, 1]],
+    );
+  });
+
+  it("R of a QR decomposition has its gradient where columns' phases do not count", () => {
+    const weights = torch.tensor([[1, 2], [3, 4]], { dtype: torch.float64 }); // prettier-ignore
+    expectClose(
+      slope(c128([1, 2], [3, -1], [0.5, -1], [2, 2], [1, 0], [0, 1]).view(3, 2), (z) =>
+        torch.linalg.qr(z)[1]!.abs().mul(weights).sum(),
+      ),
+      [
+        [0.5765695780838116, 1.5031502238241854],
+        [3.547606701937557, -1.2992059231980404],
+        [-0.5867428800994975, 0.4734636248858715],
+        [1.5483786434263955, 1.723384177254676],
+        [-0.12345255722931064, 0],
+        [0, 0.5991837878849172],
+      ],
+    );
+  });
+
+  it("may have no dimensions", () => {
+    const one = torch.tensor(new Complex(2, 1));
+    expect(listed(one.prod(-1))).toEqual(new Complex(2, 1));
+    expect(() => one.prod(1)).toThrow(torch.IndexError);
+    expect(listed(torch.lerp(one, torch.tensor(new Complex(4, 3)), 0.5))).toEqual(new Complex(3, 2));
+  });
+
+  it.each(["hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p"] as const)(
+    "%s takes none",
+    (name) => {
+      const polynomial = torch.special[name];
+      expect(() => polynomial(z([1, 1]), 2)).toThrow(torch.NotImplementedError);
+      expect(() => polynomial(torch.ones(1), z([1, 1]))).toThrow(torch.NotImplementedError);
+    },
+  );
+  it("cosine_embedding_loss takes none", () => {
+    const loss = torch.nn.functional.cosine_embedding_loss;
+    expect(() => loss(rows(), rows(), torch.ones(2))).toThrow(torch.NotImplementedError);
+  });
 });

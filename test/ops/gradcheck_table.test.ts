@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { registry } from "../../ts/entry.node.ts";
-import { checkEntry } from "./gradcheck_table/check.ts";
+import { checkComplexEntry, checkEntry, coarse } from "./gradcheck_table/check.ts";
 import { exempt } from "./gradcheck_table/exempt.ts";
 import { families } from "./gradcheck_table/index.ts";
 
@@ -15,6 +15,17 @@ for (const [family, entries] of Object.entries(families)) {
     });
   });
 }
+
+describe("complex numbers", () => {
+  // How many take them; that none stops to.
+  const taking = { elementwise: 69, reductions: 34, shapes: 84, indexing: 20, matrices: 84, functional: 35, losses: 6 };
+
+  test.each(Object.entries(families))("%s", (family, entries) => {
+    const names = Object.keys(entries).filter((name) => !coarse.includes(name));
+    const taken = names.filter((name) => checkComplexEntry(name, registry.get(name), entries[name]!, 0));
+    expect(taken.length).toBeGreaterThanOrEqual(taking[family as keyof typeof taking]);
+  });
+});
 
 describe("the table", () => {
   const named = Object.values(families).flatMap((entries) => Object.keys(entries));

@@ -232,6 +232,11 @@ export class Tensor {
       isContiguous(this.shape, this._strides)
     );
   }
+
+  /** @internal How many elements of its type its storage holds. */
+  _capacity(): number {
+    return Math.floor(this._storage.size / (this.dtype.is_complex ? 2 : 1));
+  }
 }
 
 /** @internal Late-bound: what the graph above this file provides. */

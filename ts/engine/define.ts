@@ -63,7 +63,7 @@ export interface OpOptions {
   /** Default: a method of the op's own name when the first parameter is a tensor called input or self. `false`: none. */
   readonly method?: boolean | string;
   readonly inplace?: boolean;
-  /** Its own rule takes complex arguments, too. */
+  /** Whether it takes complex arguments as they are. Default: views and composites do; others have a rule (engine/complex.ts) or refuse. */
   readonly complex?: boolean;
   /** The first argument may be a number, beside a tensor. */
   readonly numbers?: boolean;
@@ -89,7 +89,7 @@ export function makeOp<O>(
     kind,
     differentiable: kind === "composite" ? null : options.grad !== undefined || options.backward !== undefined,
   };
-  const passes = kind === "view" || kind === "composite" || options.complex === true;
+  const passes = options.complex ?? (kind === "view" || kind === "composite");
   const batched = withBatching(name, sig, kind, call(info) as (...args: unknown[]) => unknown);
   const real = withAutocastPolicy(name, sig, batched);
   const fn = withObserver(info, withComplexRule(name, sig, passes, real));

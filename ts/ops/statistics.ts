@@ -6,6 +6,7 @@ import type { Scalar } from "../core/dtype.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../engine/define.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
+import { complex } from "./complex_parts.ts";
 import { accumulated, cast, countOf, expandReduced, reduceTo, type Dims } from "./reduction.ts";
 
 /** `dim` may be `unbiased` in its place, as in `var(x, false)`. */
@@ -146,7 +147,7 @@ export const cov: CovOp = composite(
     let w: Tensor | null = null;
     if (fweights !== null) w = fweights.reshape([-1]);
     if (aweights !== null) w = w === null ? aweights.reshape([-1]) : w.mul(aweights.reshape([-1]));
-    const floats = x.dtype.is_floating_point ? x : x.to(w !== null && w.dtype.is_floating_point ? w.dtype : x.div(1).dtype);
+    const floats = x.dtype.differentiable ? x : x.to(w !== null && w.dtype.is_floating_point ? w.dtype : x.div(1).dtype);
     let norm: Tensor | number;
     let average: Tensor;
     if (w === null) {
@@ -168,7 +169,7 @@ export const cov: CovOp = composite(
       norm = spread === null ? weight : weight.sub(spread);
     }
     const centred = floats.sub(average);
-    const product = centred.mm((w === null ? centred : centred.mul(w)).t());
+    const product = (w === null ? centred : centred.mul(w)).mm(centred.mH);
     const out = typeof norm === "number" ? product.div(Math.max(norm, 0)) : product.div(norm.clamp_min(0));
     return out.squeeze();
   },
@@ -188,7 +189,9 @@ export const corrcoef: Op<[input: Tensor], Tensor, "method"> = composite(
       );
     const c = cov(input);
     if (c.ndim === 0) return c.div(c);
-    const d = c.diagonal().sqrt();
-    return c.div(d.unsqueeze(1)).div(d.unsqueeze(0)).clamp(-1, 1);
+    const variances = c.diagonal();
+    const d = (c.dtype.is_complex ? variances.real : variances).sqrt();
+    const r = c.div(d.unsqueeze(1)).div(d.unsqueeze(0));
+    return r.dtype.is_complex ? complex(r.real.clamp(-1, 1), r.imag.clamp(-1, 1)) : r.clamp(-1, 1);
   },
 );

@@ -72,7 +72,7 @@ function resized(name: string, self: Tensor, size: Shape): Tensor {
   checkSize(name, size);
   if (self.requires_grad) throw new RuntimeError(`${name}: cannot resize variables that require grad`);
   const n = numelOf(size);
-  const room = self._storage.size - self._offset;
+  const room = self._capacity() - self._offset;
   if (n <= room) return become(self, alias(self, size, contiguousStrides(size), self._offset));
   const out = empty([n], self.dtype, self.device);
   if (room > 0) writeInto(alias(out, [room], [1], 0), copyOf(alias(self, [room], [1], self._offset), self.dtype));

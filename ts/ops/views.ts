@@ -143,9 +143,9 @@ export const as_strided: ViewOp<Args<[{ size: Shape }, { stride: Shape }, { stor
       }
       if (stride.some((s) => s < 0))
         throw new RuntimeError(`as_strided: Negative strides are not supported, got ${formatShape(stride)}`);
-      if (offset < 0 || extent(size, stride, offset) > input._storage.size) {
+      if (offset < 0 || extent(size, stride, offset) > input._capacity()) {
         throw new RuntimeError(
-          `as_strided: sizes ${formatShape(size)}, strides ${formatShape(stride)}, storage offset ${offset} are out of bounds for storage of ${input._storage.size} elements`,
+          `as_strided: sizes ${formatShape(size)}, strides ${formatShape(stride)}, storage offset ${offset} are out of bounds for storage of ${input._capacity()} elements`,
         );
       }
       return { shape: size, strides: stride, offset };

@@ -258,9 +258,9 @@ export const as_strided_scatter: WindowOp<
     const { shape, _strides: strides, _offset: start } = input;
     const span = numelOf(shape) === 0 ? 0 : shape.reduce((f, n, d) => f + (n - 1) * strides[d]!, start) + 1;
     const whole = input._isWhole();
-    if (offset < 0 || far > (whole ? numelOf(shape) : input._storage.size) || stride.some((s) => s < 0)) {
+    if (offset < 0 || far > (whole ? numelOf(shape) : input._capacity()) || stride.some((s) => s < 0)) {
       throw new RuntimeError(
-        `as_strided_scatter: sizes ${formatShape(size)}, strides ${formatShape(stride)}, storage offset ${offset} are out of bounds for storage of ${input._storage.size} elements`,
+        `as_strided_scatter: sizes ${formatShape(size)}, strides ${formatShape(stride)}, storage offset ${offset} are out of bounds for storage of ${input._capacity()} elements`,
       );
     }
     if (whole) return overwrite("as_strided_scatter", input, src, g);

@@ -230,7 +230,15 @@ for (const name of ["logical_and", "logical_or", "logical_xor"] as const) {
 
 complexRule("addcmul", (input: Tensor, x: Tensor, y: Tensor, value: Scalar) => input.add(x.mul(y).mul(value)));
 complexRule("addcdiv", (input: Tensor, x: Tensor, y: Tensor, value: Scalar) => input.add(x.div(y).mul(value)));
-complexRule("lerp", (input: Tensor, end: Tensor, weight: Operand) => input.add(end.sub(input).mul(weight as Tensor)));
+// `end` may come as a number.
+complexRule("lerp", (input: Tensor, end: Operand, weight: Operand) =>
+  input.add(
+    input
+      .neg()
+      .add(end as Tensor)
+      .mul(weight as Tensor),
+  ),
+);
 
 for (const name of [
   "lt",

@@ -95,6 +95,7 @@ function productOfLast(z: Tensor): Tensor {
 complexRule("prod", (z: Tensor, dim: number | null, keepdim: boolean) => {
   if (dim === null) return productOfLast(z.reshape([z.numel()]));
   const at = normalizeDim("prod", dim, z.ndim);
+  if (z.ndim === 0) return productOfLast(z.reshape([1]));
   const out = productOfLast(z.movedim(at, -1));
   return keepdim ? out.unsqueeze(at) : out;
 });

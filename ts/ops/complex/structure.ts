@@ -22,7 +22,7 @@ const valueOf = (x: unknown, which: 0 | 1, dtype: DType): unknown => {
 const flat = (x: unknown): Operand[] => (Array.isArray(x) ? x.flatMap(flat) : [x as Operand]);
 
 /** `values`: places of the arguments that are numbers of the result; all else is handed on as it is. `own`: the first one must be complex itself. */
-function partwise(name: string, values: readonly number[] = [0], own = false, lay = (x: Tensor): Tensor => x): void {
+function partwise(name: string, values: readonly number[] = [0], own = false): void {
   complexRule(name, function (this: Call, ...args: unknown[]) {
     args.forEach((x, i) => {
       if (values.includes(i) || !(x instanceof Complex || (x instanceof Tensor && x.dtype.is_complex))) return;
@@ -35,7 +35,6 @@ function partwise(name: string, values: readonly number[] = [0], own = false, la
       name,
       values.flatMap((i) => flat(args[i])).filter((x) => x !== null && x !== undefined),
     );
-    const laid = (x: unknown): unknown => (x instanceof Tensor ? lay(x) : x);
     // By the op itself, which need not be a public one, but for arguments that have to be named.
     const named = registry.get(name)?.info.signature;
     const call = (own: unknown[]): Tensor =>
@@ -43,7 +42,7 @@ function partwise(name: string, values: readonly number[] = [0], own = false, la
     const [re, im] = ([0, 1] as const).map((which) =>
       call(
         args.map((x, i) =>
-          values.includes(i) ? laid(valueOf(x, which, dtype)) : (x as DType | null)?.is_complex === true ? (x as DType).real : x,
+          values.includes(i) ? valueOf(x, which, dtype) : (x as DType | null)?.is_complex === true ? (x as DType).real : x,
         ),
       ),
     );
@@ -58,7 +57,6 @@ for (const name of [
   "cumsum",
   "sum_to_size",
   "trace",
-  "diff",
   "flip",
   "roll",
   "repeat",
@@ -94,8 +92,6 @@ partwise("index_fill", [0, 3]);
 partwise("scatter", [0, 3]);
 partwise("scatter_add", [0, 3]);
 for (const name of ["slice_scatter", "select_scatter", "diagonal_scatter"]) partwise(name, [0, 1]);
-// Strides are those of complex numbers, which parts lying between each other do not have.
-partwise("as_strided_scatter", [0, 1], false, (x) => x.contiguous());
 
 complexRule("vector_norm", function (this: Call, x: Tensor, ...rest: unknown[]) {
   // The primitive has three more arguments, the public function a dtype to be named.

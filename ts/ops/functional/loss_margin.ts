@@ -83,7 +83,7 @@ export const margin_ranking_loss: RankingOp = composite(
 export const cosine_embedding_loss: RankingOp = composite(
   "cosine_embedding_loss",
   `input1, input2, target, margin=0, ${TAIL}`,
-  { doc: "1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1.", method: false },
+  { doc: "1 - cos(input1, input2) where target is 1, max(0, cos - margin) where it is -1.", method: false, complex: false },
   (
     input1: Tensor,
     input2: Tensor,
