@@ -1,8 +1,9 @@
-/** `torch.backends`: what devices may do to be faster, and which of NVIDIA's libraries they use. */
+/** `torch.backends`: what devices may do to be faster, which of NVIDIA's libraries they use, and what becomes of ops that they lack. */
 
 import { ValueError } from "./core/errors.ts";
 import { withMode } from "./core/grad_mode.ts";
 import { type BlasLibrary, cudaIsBuilt, libraryVersions, matmulTf32, settings } from "./core/settings.ts";
+import { fallbackCounts } from "./engine/fallback.ts";
 
 function checkFlag(name: string, value: unknown): boolean {
   if (typeof value !== "boolean") throw new TypeError(`${name} must be a boolean, got ${String(value)}`);
@@ -100,15 +101,41 @@ export const cudnn = {
   },
   /** Runs `fn` with other settings, as PyTorch's `with torch.backends.cudnn.flags(...)`; for an async `fn` until its end. */
   flags<T>(flags: CudnnFlags, fn: () => T): T {
-    return withMode(() => {
-      const { enabled, benchmark, deterministic, allow_tf32 } = cudnn;
-      const before = { enabled, benchmark, deterministic, allow_tf32 };
-      for (const [name, value] of Object.entries(flags)) {
-        if (!Object.hasOwn(before, name)) throw new TypeError(`flags: got an unexpected keyword argument '${name}'`);
-        checkFlag(name, value);
-      }
-      Object.assign(cudnn, flags);
-      return () => void Object.assign(cudnn, before);
-    }, fn);
+    const { enabled, benchmark, deterministic, allow_tf32 } = cudnn;
+    return withFlags(cudnn, { enabled, benchmark, deterministic, allow_tf32 }, flags, fn);
   },
 };
+
+/**
+ * `torch.backends.fallback`: whether the cpu computes what an accelerator has no kernels for (decompositions of matrices and what stands on them,
+ * ctc_loss). Off from the start: such an op throws NotImplementedError. Where it is on, each op warns once. The tensors stay on the device;
+ * where its values can only be read asynchronously (webgpu), the op has to be called in `torch.blocking`.
+ */
+export const fallback = {
+  get enabled(): boolean {
+    return settings.fallback;
+  },
+  set enabled(enabled: boolean) {
+    settings.fallback = checkFlag("enabled", enabled);
+  },
+  /** How often each op has read an argument to compute with it on the cpu (in `torch.blocking`, in every run of its code). */
+  counts(): Record<string, number> {
+    return Object.fromEntries(fallbackCounts());
+  },
+  /** Runs `fn` with another setting; for an async `fn` until its end. */
+  flags<T>(flags: { readonly enabled?: boolean }, fn: () => T): T {
+    return withFlags(fallback, { enabled: fallback.enabled }, flags, fn);
+  },
+};
+
+/** Runs `fn` with `flags` set on `owner`, whose flags are `before`. */
+function withFlags<F extends object, T>(owner: NoInfer<F>, before: F, flags: NoInfer<Partial<F>>, fn: () => T): T {
+  return withMode(() => {
+    for (const [name, value] of Object.entries(flags)) {
+      if (!Object.hasOwn(before, name)) throw new TypeError(`flags: got an unexpected keyword argument '${name}'`);
+      checkFlag(name, value);
+    }
+    Object.assign(owner, flags);
+    return () => void Object.assign(owner, before);
+  }, fn);
+}

@@ -77,16 +77,20 @@ class Notes {
 /** Reasons without what differs from case to case. */
 const kindOf = (reason: string): string => reason.replace(/:.*$/s, "").trim();
 
+const FALLBACK =
+  "no kernels of its own there, or not for all of it: the cpu computes it where `torch.backends.fallback.enabled` says so, else it is an error";
+
 function cell(unit: UnitReport | undefined, exception: string | undefined, notes: Notes): string {
   if (unit === undefined) return "";
-  const { passed, failed, skipped, problems } = unit;
+  const { passed, failed, skipped, fallback, problems } = unit;
   const all = passed + failed + skipped;
-  if (passed === all) return `${all}`;
+  const host = fallback === true ? [FALLBACK] : [];
+  if (passed === all) return [`${all}`, ...host.map((reason) => notes.refer(reason))].join(" ");
   const told = problems.map(({ status, reason }) => {
     if (status === "skipped") return kindOf(reason);
     return exception ?? `differs: ${kindOf(reason)}`;
   });
-  return `${passed} of ${all} ${[...new Set(told)].map((reason) => notes.refer(reason)).join(" ")}`;
+  return `${passed} of ${all} ${[...new Set([...host, ...told])].map((reason) => notes.refer(reason)).join(" ")}`;
 }
 
 function gradient({ info }: Listed, entry: Entry | undefined): string {

@@ -83,7 +83,10 @@ export function jobsOf(
   const free = session.device !== "cpu" && FREE_TIES.has(manifest.op) ? { ...freedom, index: true } : freedom;
   const subject: Subject = { session, manifest, entry, tensors, freedom: free };
   const run = (id: string, what: () => Promise<void>) => async (): Promise<void> => {
-    if (pick(id)) report(await outcomeOf(name, id, what));
+    if (!pick(id)) return;
+    const before = session.fallbacks;
+    const outcome = await outcomeOf(name, id, what);
+    report({ ...outcome, fallback: session.fallbacks > before });
   };
   const aliases = (entry.aliases ?? []).filter((alias) => hasFunction(session, alias));
   return {

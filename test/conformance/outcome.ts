@@ -23,6 +23,8 @@ export interface Outcome {
   readonly id: string;
   readonly status: "passed" | "failed" | "skipped";
   readonly reason: string;
+  /** The cpu has computed a part of it for the device. */
+  readonly fallback?: boolean;
 }
 
 /** Runs one case, whatever it does. */

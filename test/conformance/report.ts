@@ -6,6 +6,8 @@ export interface UnitReport {
   passed: number;
   failed: number;
   skipped: number;
+  /** The cpu has computed a part of it for the device. */
+  fallback?: boolean;
   readonly problems: { readonly id: string; readonly status: "failed" | "skipped"; readonly reason: string }[];
 }
 
@@ -15,10 +17,11 @@ export class Report {
   /** `print` is given a line for each case that has not passed. */
   constructor(private readonly print: (line: string) => void = () => {}) {}
 
-  add({ unit, id, status, reason }: Outcome): void {
+  add({ unit, id, status, reason, fallback }: Outcome): void {
     let found = this.units.get(unit);
     if (found === undefined) this.units.set(unit, (found = { passed: 0, failed: 0, skipped: 0, problems: [] }));
     found[status]++;
+    if (fallback === true) found.fallback = true;
     if (status === "passed") return;
     found.problems.push({ id, status, reason });
     this.#tell(unit, { id, status, reason });

@@ -48,6 +48,9 @@ export class Session {
     // The golden results come from a cpu; convolutions on cuda round to TF32 by default, as PyTorch's do there.
     const { value: cudnn } = anything.find("backends.cudnn");
     if (typeof cudnn === "object" && cudnn !== null) (cudnn as { allow_tf32: boolean }).allow_tf32 = false;
+    // Decompositions have no kernels there; reports say which ops the cpu has computed.
+    const { value: fallback } = anything.find("backends.fallback");
+    if (typeof fallback === "object" && fallback !== null) (fallback as { enabled: boolean }).enabled = true;
     const probe = anything.tensor({ dtype: "float32", shape: [1], data: new Float32Array(1) });
     const { caps } = probe.device as { caps: Caps };
     return new Session(torch, device, caps);
@@ -67,6 +70,13 @@ export class Session {
       value = (value as Namespace)[name];
     }
     return { owner, value };
+  }
+
+  /** How many values the cpu has read so far to compute what the device has no kernels for. */
+  get fallbacks(): number {
+    const { owner, value } = this.find("backends.fallback.counts");
+    if (typeof value !== "function") return 0;
+    return Object.values((value as Callable).call(owner) as Record<string, number>).reduce((sum, n) => sum + n, 0);
   }
 
   /** Calls `torch.PATH`. */

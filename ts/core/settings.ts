@@ -26,6 +26,8 @@ export const settings = {
   /** Whether several algorithms are timed for each new shape of convolution. */
   cudnnBenchmark: false,
   cudnnDeterministic: false,
+  /** Whether the cpu computes what an accelerator has no kernels for. */
+  fallback: false,
 };
 
 /** Whether products of float32 may be computed from TF32 operands. */

@@ -5,6 +5,7 @@ import { is_grad_enabled } from "../../core/grad_mode.ts";
 import { formatShape } from "../../core/shape.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
+import { computesOnHost } from "../../engine/fallback.ts";
 import type { Args } from "../../engine/signature.ts";
 import { where } from "../compare.ts";
 import { tensor } from "../creation.ts";
@@ -88,6 +89,7 @@ const ctc_losses: CtcPrimitive = defineOp("ctc_loss", "log_probs, labels, length
   method: false,
   forward(ctx, log_probs: Tensor, labels: number[][], lengths: number[], blank: number, zero: boolean) {
     const [steps, batch, classes] = log_probs.shape as [number, number, number];
+    computesOnHost("ctc_loss", log_probs.device);
     const logp = Float64Array.from(log_probs.data_sync() as ArrayLike<number>);
     const grad = new Float64Array(steps * batch * classes);
     const problem: Problem = { logp, sizes: [steps, batch, classes], labels, lengths, blank };

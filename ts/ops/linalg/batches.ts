@@ -4,6 +4,7 @@ import { complex128, complex64, float32, float64, int32, type DType } from "../.
 import { LinAlgError, RuntimeError } from "../../core/errors.ts";
 import { broadcastShapes, formatShape, numelOf, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
+import { computesOnHost } from "../../engine/fallback.ts";
 import { bytesOf, commonDevice, empty } from "../../engine/run.ts";
 import { checkTensor } from "../../engine/signature.ts";
 import { zeros, type Numbers } from "./numbers.ts";
@@ -49,8 +50,14 @@ export function broadcastBatches(op: string, a: Tensor, b: Tensor): [Tensor, Ten
   return [a.expand([...batch, ...a.shape.slice(-2)]), b.expand([...batch, ...b.shape.slice(-2)])];
 }
 
-/** A copy of the values, row-major, in float64. */
+/** A copy of the values, row-major, in float64, for the cpu to compute with. */
 export function valuesOf(t: Tensor, op: string): Numbers {
+  computesOnHost(op, t.device);
+  return readValues(t, op);
+}
+
+/** The same for checks alone. */
+export function readValues(t: Tensor, op: string): Numbers {
   const bytes = bytesOf(t, op).slice();
   const all = t.dtype.real === float64 ? new Float64Array(bytes.buffer) : new Float64Array(new Float32Array(bytes.buffer));
   if (!t.dtype.is_complex) return { re: all, im: null };
@@ -64,6 +71,7 @@ export function valuesOf(t: Tensor, op: string): Numbers {
 
 /** A copy of int32 values, row-major. */
 export function integersOf(t: Tensor, op: string): Int32Array {
+  computesOnHost(op, t.device);
   return new Int32Array(bytesOf(t, op).slice().buffer);
 }
 

@@ -2,12 +2,12 @@
 
 import { RuntimeError } from "../../core/errors.ts";
 import type { Tensor } from "../../core/tensor.ts";
-import { valuesOf } from "./batches.ts";
+import { readValues } from "./batches.ts";
 
 /** Phases of complex vectors are the algorithm's choice: a loss that depends on them (`turning`, which it varies by, is not real) has no gradient. */
 export function checkPhases(turning: Tensor, complaint: string): void {
   if (!turning.dtype.is_complex) return;
-  const { im } = valuesOf(turning.detach(), "backward of complex vectors");
+  const { im } = readValues(turning.detach(), "backward of complex vectors");
   if (im!.some((y) => Math.abs(y) > 1e-2)) throw new RuntimeError(complaint);
 }
 
