@@ -82,19 +82,19 @@ export function jobsOf(
   const freedom = readFreedom(manifest.ambiguous);
   const free = session.device !== "cpu" && FREE_TIES.has(manifest.op) ? { ...freedom, index: true } : freedom;
   const subject: Subject = { session, manifest, entry, tensors, freedom: free };
-  const run = (id: string, what: () => Promise<void>) => async (): Promise<void> => {
+  const run = (id: string, what: (subject: Subject) => Promise<void>) => async (): Promise<void> => {
     if (!pick(id)) return;
-    const before = session.fallbacks;
-    const outcome = await outcomeOf(name, id, what);
-    report({ ...outcome, fallback: session.fallbacks > before });
+    const own = session.fork();
+    const outcome = await outcomeOf(name, id, () => what({ ...subject, session: own }));
+    report({ ...outcome, fallback: own.fellBack });
   };
   const aliases = (entry.aliases ?? []).filter((alias) => hasFunction(session, alias));
   return {
     cases: [
-      ...manifest.cases.map((c) => run(String(c.id), () => runCase(subject, c))),
-      ...aliases.map((alias) => run(`alias ${alias}`, () => checkAlias(subject, alias))),
+      ...manifest.cases.map((c) => run(String(c.id), (own) => runCase(own, c))),
+      ...aliases.map((alias) => run(`alias ${alias}`, (own) => checkAlias(own, alias))),
     ],
-    errors: manifest.errors.map((c) => run(c.id, () => runErrorCase(subject, c))),
+    errors: manifest.errors.map((c) => run(c.id, (own) => runErrorCase(own, c))),
   };
 }
 

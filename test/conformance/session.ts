@@ -28,6 +28,9 @@ const EVERYTHING: Caps = { readSync: true, float64: true, int64: true, subnormal
 const NO_COMPLEX = "complex dtypes are not implemented";
 
 export class Session {
+  /** Whether the cpu has computed something for the device in `blocking`. */
+  fellBack = false;
+
   private constructor(
     readonly torch: Namespace,
     readonly device: string,
@@ -56,6 +59,11 @@ export class Session {
     return new Session(torch, device, caps);
   }
 
+  /** The same for one case, which has its own `fellBack`. */
+  fork(): Session {
+    return new Session(this.torch, this.device, this.caps);
+  }
+
   isTensor(x: unknown): x is TensorLike {
     return x instanceof (this.torch.Tensor as Constructor);
   }
@@ -73,7 +81,7 @@ export class Session {
   }
 
   /** How many values the cpu has read so far to compute what the device has no kernels for. */
-  get fallbacks(): number {
+  #fallbacks(): number {
     const { owner, value } = this.find("backends.fallback.counts");
     if (typeof value !== "function") return 0;
     return Object.values((value as Callable).call(owner) as Record<string, number>).reduce((sum, n) => sum + n, 0);
@@ -135,8 +143,19 @@ export class Session {
    * Does something that may read values on its way, which devices without synchronous reading do by waiting and doing it again.
    */
   async blocking<T>(fn: () => T): Promise<Awaited<T>> {
-    if (this.caps.readSync) return await fn();
-    return (await this.call("blocking", [fn])) as Awaited<T>;
+    const watched = this.device === "cpu" ? fn : () => this.#watch(fn);
+    if (this.caps.readSync) return await watched();
+    return (await this.call("blocking", [watched])) as Awaited<T>;
+  }
+
+  /** Other cases run in between, but not within synchronous code. */
+  #watch<T>(fn: () => T): T {
+    const before = this.#fallbacks();
+    try {
+      return fn();
+    } finally {
+      if (this.#fallbacks() > before) this.fellBack = true;
+    }
   }
 
   /** What went wrong may be due to subnormal numbers among these tensors, on a device that may take them for zero. */
