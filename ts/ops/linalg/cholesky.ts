@@ -3,6 +3,7 @@
 import { numelOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
+import { isHost } from "../../engine/fallback.ts";
 import type { Args } from "../../engine/signature.ts";
 import {
   batchOf,
@@ -20,6 +21,7 @@ import {
 } from "./batches.ts";
 import { factorCholesky, solveTriangle } from "./elimination.ts";
 import { partOf } from "./numbers.ts";
+import { triangularInverse } from "./on_device.ts";
 import { checkSystem, identity, solveLeft } from "./triangular.ts";
 
 /** Filled by the forward pass with what is no output of the op. (A class: a plain object would be taken for options.) */
@@ -99,15 +101,7 @@ const choleskySolve: SolveCore = defineOp("cholesky_solve", "B, L, upper", {
   method: false,
   complex: true,
   forward(ctx, B: Tensor, L: Tensor, upper: boolean) {
-    const [n, r] = [rowsOf(B), columnsOf(B)];
-    const b = valuesOf(B, "cholesky_solve");
-    const l = valuesOf(L, "cholesky_solve");
-    forBatch(batchOf(B), (i) => {
-      const [own, right] = [partOf(l, i, n * n), partOf(b, i, n * r)];
-      solveTriangle(own, n, right, r, upper, false, upper ? "H" : "");
-      solveTriangle(own, n, right, r, upper, false, upper ? "" : "H");
-    });
-    const X = tensorOf(b, B.shape, B);
+    const X = isHost(B.device) ? choleskySolveOnHost(B, L, upper) : choleskySolveByProducts(B, L, upper);
     ctx.state = upper;
     ctx.save(L, ctx.needs[1] ? X : null);
     return X;
@@ -122,6 +116,23 @@ const choleskySolve: SolveCore = defineOp("cholesky_solve", "B, L, upper", {
     return [gB, (upper ? L.matmul(both) : both.matmul(L)).neg()];
   },
 });
+
+function choleskySolveOnHost(B: Tensor, L: Tensor, upper: boolean): Tensor {
+  const [n, r] = [rowsOf(B), columnsOf(B)];
+  const b = valuesOf(B, "cholesky_solve");
+  const l = valuesOf(L, "cholesky_solve");
+  forBatch(batchOf(B), (i) => {
+    const [own, right] = [partOf(l, i, n * n), partOf(b, i, n * r)];
+    solveTriangle(own, n, right, r, upper, false, upper ? "H" : "");
+    solveTriangle(own, n, right, r, upper, false, upper ? "" : "H");
+  });
+  return tensorOf(b, B.shape, B);
+}
+
+function choleskySolveByProducts(B: Tensor, L: Tensor, upper: boolean): Tensor {
+  const inverse = triangularInverse(L, upper, false);
+  return upper ? inverse.matmul(inverse.mH.matmul(B)) : inverse.mH.matmul(inverse.matmul(B));
+}
 
 type CholeskySolveOp = Op<[input: Tensor, ...Args<[{ L: Tensor }, { upper?: boolean }]>], Tensor, "method">;
 

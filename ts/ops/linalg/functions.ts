@@ -4,12 +4,15 @@ import { RuntimeError } from "../../core/errors.ts";
 import { formatShape, numelOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
+import { isHost } from "../../engine/fallback.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
+import { where } from "../compare.ts";
 import { cat } from "../joining.ts";
 import { batchOf, checkSquare, forBatch, rowsOf, tensorOf, valuesOf } from "./batches.ts";
 import { exponential } from "./exponential.ts";
 import { inv, solve } from "./lu.ts";
 import { partOf, put } from "./numbers.ts";
+import { exponentialByProducts } from "./on_device.ts";
 
 export const matrix_exp: Op<[A: Tensor], Tensor> = defineOp("linalg.matrix_exp", "A", {
   doc: "The exponential of square matrices.",
@@ -17,23 +20,31 @@ export const matrix_exp: Op<[A: Tensor], Tensor> = defineOp("linalg.matrix_exp",
   complex: true,
   forward(ctx, A: Tensor) {
     checkSquare("linalg.matrix_exp", "A", A);
-    const n = rowsOf(A);
-    const a = valuesOf(A, "linalg.matrix_exp");
-    forBatch(batchOf(A), (i) => {
-      put(a, i * n * n, exponential(partOf(a, i, n * n), n));
-    });
     ctx.save(A);
-    return tensorOf(a, A.shape, A);
+    return isHost(A.device) ? exponentialOnHost(A) : exponentialByProducts(A);
   },
   backward(ctx, g: Tensor) {
     const [A] = ctx.saved() as [Tensor];
     const n = rowsOf(A);
     // exp of [A^H g; 0 A^H] has the derivative at A^H along g in its corner.
     const Ah = A.mH;
-    const blocks = cat([cat([Ah, g], -1), cat([Ah.mul(0), Ah], -1)], -2);
-    return [matrix_exp(blocks).narrow(-2, 0, n).narrow(-1, n, n)];
+    // The derivative is linear in g, which would otherwise tell how far to scale.
+    if (n === 0) return [g];
+    const largest = g.detach().abs().amax([-2, -1], true);
+    const size = where(largest.gt(0), largest, 1);
+    const blocks = cat([cat([Ah, g.div(size)], -1), cat([Ah.mul(0), Ah], -1)], -2);
+    return [matrix_exp(blocks).narrow(-2, 0, n).narrow(-1, n, n).mul(size)];
   },
 });
+
+function exponentialOnHost(A: Tensor): Tensor {
+  const n = rowsOf(A);
+  const a = valuesOf(A, "linalg.matrix_exp");
+  forBatch(batchOf(A), (i) => {
+    put(a, i * n * n, exponential(partOf(a, i, n * n), n));
+  });
+  return tensorOf(a, A.shape, A);
+}
 
 export const tensorinv: Op<[A: Tensor, ...Args<[{ ind?: number }]>], Tensor> = composite(
   "linalg.tensorinv",

@@ -6,6 +6,7 @@ import { is_grad_enabled } from "../../core/grad_mode.ts";
 import { formatShape, numelOf, sameShape, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
+import { isHost } from "../../engine/fallback.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { cat } from "../joining.ts";
 import {
@@ -26,6 +27,7 @@ import {
 } from "./batches.ts";
 import { factorLU, solveLU, type Turn } from "./elimination.ts";
 import { partOf, zeros, type Numbers } from "./numbers.ts";
+import { triangularInverse } from "./on_device.ts";
 import { checkSystem, identity, permutation, solveLeft } from "./triangular.ts";
 
 /** The LU of each matrix of a batch, on the host. */
@@ -206,10 +208,7 @@ const solveByLU: SolveByLU = defineOp("linalg.lu_solve", "LU, pivots, B, adjoint
   method: false,
   complex: true,
   forward(ctx, LU: Tensor, pivots: Int32Array, B: Tensor, adjoint: boolean) {
-    const [n, r] = [rowsOf(B), columnsOf(B)];
-    const b = valuesOf(B, "linalg.lu_solve");
-    solveAll({ lu: valuesOf(LU, "linalg.lu_solve"), pivots, infos: pivots }, batchOf(B), n, b, r, adjoint ? "H" : "");
-    const X = tensorOf(b, B.shape, B);
+    const X = (isHost(B.device) ? solveByLUOnHost : solveByLUWithProducts)(LU, pivots, B, adjoint);
     ctx.state = { pivots, adjoint };
     ctx.save(LU, ctx.needs[0] ? X : null);
     return X;
@@ -236,6 +235,19 @@ const solveByLU: SolveByLU = defineOp("linalg.lu_solve", "LU, pivots, B, adjoint
     return [gL.tril(-1).add(inner.matmul(X.mH).triu()), null, gB];
   },
 });
+
+function solveByLUOnHost(LU: Tensor, pivots: Int32Array, B: Tensor, adjoint: boolean): Tensor {
+  const b = valuesOf(B, "linalg.lu_solve");
+  const factors = { lu: valuesOf(LU, "linalg.lu_solve"), pivots, infos: pivots };
+  solveAll(factors, batchOf(B), rowsOf(B), b, columnsOf(B), adjoint ? "H" : "");
+  return tensorOf(b, B.shape, B);
+}
+
+function solveByLUWithProducts(LU: Tensor, pivots: Int32Array, B: Tensor, adjoint: boolean): Tensor {
+  const P = permutation(pivots, batchOf(LU), rowsOf(LU), LU);
+  const [L, U] = [triangularInverse(LU, false, true), triangularInverse(LU, true, false)];
+  return adjoint ? P.matmul(L.mH.matmul(U.mH.matmul(B))) : U.matmul(L.matmul(P.mT.matmul(B)));
+}
 
 type LUSolveOp = Op<[LU: Tensor, pivots: Tensor, B: Tensor, options?: { left?: boolean; adjoint?: boolean }], Tensor>;
 

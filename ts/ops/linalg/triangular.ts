@@ -4,6 +4,7 @@ import { RuntimeError } from "../../core/errors.ts";
 import { formatShape, numelOf, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
+import { isHost } from "../../engine/fallback.ts";
 import { eye } from "../creation_more.ts";
 import {
   batchOf,
@@ -19,6 +20,7 @@ import {
 } from "./batches.ts";
 import { solveTriangle } from "./elimination.ts";
 import { partOf, zeros } from "./numbers.ts";
+import { triangularInverse } from "./on_device.ts";
 
 /** Identity matrices in the type and on the device of `like`. */
 export function identity(like: Tensor, n: number, batch: Shape, m: number = n): Tensor {
@@ -33,13 +35,7 @@ export const solveLeft: SolveLeft = defineOp("linalg.solve_triangular", "A, B, u
   method: false,
   complex: true,
   forward(ctx, A: Tensor, B: Tensor, upper: boolean, unit: boolean) {
-    const [n, r] = [rowsOf(B), columnsOf(B)];
-    const a = valuesOf(A, "linalg.solve_triangular");
-    const b = valuesOf(B, "linalg.solve_triangular");
-    forBatch(batchOf(B), (i) => {
-      solveTriangle(partOf(a, i, n * n), n, partOf(b, i, n * r), r, upper, unit, "");
-    });
-    const X = tensorOf(b, B.shape, B);
+    const X = isHost(B.device) ? solveOnHost(A, B, upper, unit) : triangularInverse(A, upper, unit).matmul(B);
     ctx.state = { upper, unit };
     ctx.save(A, ctx.needs[0] ? X : null);
     return X;
@@ -54,6 +50,16 @@ export const solveLeft: SolveLeft = defineOp("linalg.solve_triangular", "A, B, u
     return [upper ? gA.triu(from) : gA.tril(-from), gB];
   },
 });
+
+function solveOnHost(A: Tensor, B: Tensor, upper: boolean, unit: boolean): Tensor {
+  const [n, r] = [rowsOf(B), columnsOf(B)];
+  const a = valuesOf(A, "linalg.solve_triangular");
+  const b = valuesOf(B, "linalg.solve_triangular");
+  forBatch(batchOf(B), (i) => {
+    solveTriangle(partOf(a, i, n * n), n, partOf(b, i, n * r), r, upper, unit, "");
+  });
+  return tensorOf(b, B.shape, B);
+}
 
 /** Checks the shapes of A X = B, or of X A = B. */
 export function checkSystem(op: string, A: Tensor, B: Tensor, left: boolean): void {
