@@ -84,7 +84,7 @@ function inputOf(values: Float64Array, like: Tensor): Tensor {
  *
  * `inputs`: one tensor or several, any shapes, of which one at least requires grad; float64 or complex128, as narrower types are too coarse for
  * `eps`. `func` returns one tensor or several; those that are not of a floating or complex type are left out. Complex numbers count as
- * their (re, im) form. There are no sparse tensors and vmap takes one example at a time, so PyTorch's options for them have no counterpart.
+ * their (re, im) form. PyTorch's options for sparse tensors and for batched gradients (`torch.func` lies above this) have no counterpart.
  *
  * Throws GradcheckError where they don't agree (`raise_exception: false`: returns false); ValueError where no input requires grad;
  * RuntimeError for inputs with elements that share memory.
