@@ -4,7 +4,7 @@ import * as torch from "kindling";
 import type { Tensor } from "kindling";
 import { callMethod, isInPlace, type CallKind } from "../conformance/call.ts";
 import { readJson, readTensors, type Corpus, type Json, type JsonObject } from "../conformance/corpus.ts";
-import { Decoder, withOptions } from "../conformance/decode.ts";
+import { Decoder, dtypesIn, withOptions } from "../conformance/decode.ts";
 import { Session, type Namespace, type TensorLike } from "../conformance/session.ts";
 
 interface Case {
@@ -59,12 +59,12 @@ function replace(x: unknown, fn: (t: Tensor) => unknown): unknown {
   return x;
 }
 
-function closeTo(got: Tensor, want: Tensor): string | null {
+function closeTo(got: Tensor, want: Tensor, exact = true): string | null {
   if (got.shape.join() !== want.shape.join()) return `shape [${got.shape.join()}], expected [${want.shape.join()}]`;
   if (got.dtype !== want.dtype) return `dtype ${got.dtype}, expected ${want.dtype}`;
   const [a, b] = [got, want].map((t) => (t.dtype.is_complex ? torch.view_as_real(t.contiguous()) : t).detach().to(torch.float64));
   const narrow = want.dtype.is_floating_point && want.dtype.itemsize === 2;
-  const [rtol, atol] = narrow ? [2e-2, 2e-2] : [1e-4, 1e-5];
+  const [rtol, atol] = narrow ? [2e-2, 2e-2] : [1e-4, exact ? 1e-5 : 1e-4];
   return torch.allclose(a!, b!, { rtol, atol, equal_nan: true }) ? null : `values differ`;
 }
 
@@ -81,16 +81,23 @@ const MODES: readonly (readonly [name: string, mapped: (i: number) => boolean])[
   ["all but the first", (i) => i > 0],
 ];
 
-/** Runs up to `perOp` cases of each operation that `only` lets through. `ran` hears of each comparison. */
-export async function vmapFindings(
-  corpus: Corpus,
-  perOp: number,
-  only: (op: string) => boolean,
-  ran: (op: string) => void = () => {},
-): Promise<Finding[]> {
-  const session = await Session.open(torch as unknown as Namespace, "cpu");
+/** A case of the corpus and its tensors, which `call` takes instead of its own. */
+interface Decoded {
+  readonly call: (own: readonly Tensor[]) => unknown;
+  readonly leaves: Tensor[];
+}
+interface Sample {
+  readonly op: string;
+  readonly id: string;
+  /** Whether PyTorch has gradients of it. */
+  readonly grads: boolean;
+  /** Null: nothing to map, or too much. Throws what the session cannot have. */
+  readonly decode: (session: Session) => Decoded | null;
+}
+
+/** Up to `perOp` cases of each operation that `only` lets through. */
+function* samplesOf(corpus: Corpus, perOp: number, only: (op: string) => boolean): Generator<Sample> {
   const index = readJson<{ ops: Record<string, Entry> }>(corpus, "index.json").ops;
-  const findings: Finding[] = [];
   for (const [op, entry] of Object.entries(index)) {
     if (!only(op) || DYNAMIC.has(op.split(".").at(-1)!)) continue;
     const manifest = readJson<Manifest>(corpus, `${entry.file}.json`);
@@ -100,24 +107,107 @@ export async function vmapFindings(
     const usable = manifest.cases.filter((c) => c.random !== true && c.uninitialised !== true);
     const step = Math.max(1, Math.floor(usable.length / perOp));
     for (const c of usable.filter((_, i) => i % step === 0).slice(0, perOp)) {
-      const decoder = new Decoder(session, stored, { grads: false });
-      const given = [decoder.values(c.args), decoder.record(c.kwargs)];
-      const leaves: Tensor[] = [];
-      replace(given, (t) => leaves.push(t));
-      if (leaves.length === 0 || leaves.some((t) => t.numel() > 20_000)) continue;
-      const call = (own: readonly Tensor[]): unknown => {
-        let i = 0;
-        const [args, kwargs] = replace(given, () => own[i++]!) as [unknown[], Record<string, unknown>];
-        if (manifest.call === "function") return session.call(manifest.method ?? op, withOptions(args, kwargs));
-        return callMethod(session, args[0] as TensorLike, manifest.method ?? op, args.slice(1), kwargs);
+      const decode = (session: Session): Decoded | null => {
+        session.require(dtypesIn([c.args, c.kwargs], stored));
+        const decoder = new Decoder(session, stored, { grads: false });
+        const given = [decoder.values(c.args), decoder.record(c.kwargs)];
+        const leaves: Tensor[] = [];
+        replace(given, (t) => leaves.push(t));
+        if (leaves.length === 0 || leaves.some((t) => t.numel() > 20_000)) return null;
+        const call = (own: readonly Tensor[]): unknown => {
+          let i = 0;
+          const [args, kwargs] = replace(given, () => own[i++]!) as [unknown[], Record<string, unknown>];
+          if (manifest.call === "function") return session.call(manifest.method ?? op, withOptions(args, kwargs));
+          return callMethod(session, args[0] as TensorLike, manifest.method ?? op, args.slice(1), kwargs);
+        };
+        return { call, leaves };
       };
-      for (const [name, mapped] of MODES) {
-        if (leaves.length === 1 && name !== "all") continue;
-        const problem = compare(call, leaves, mapped, c.grads !== undefined && manifest.ambiguous === undefined);
-        if (problem === null) continue;
-        ran(op);
-        if (problem !== "") findings.push({ op, id: `${c.id}, ${name} mapped`, what: problem });
+      yield { op, id: String(c.id), grads: c.grads !== undefined && manifest.ambiguous === undefined, decode };
+    }
+  }
+}
+
+/** Runs up to `perOp` cases of each operation that `only` lets through. `ran` hears of each comparison. */
+export async function vmapFindings(
+  corpus: Corpus,
+  perOp: number,
+  only: (op: string) => boolean,
+  ran: (op: string) => void = () => {},
+): Promise<Finding[]> {
+  const session = await Session.open(torch as unknown as Namespace, "cpu");
+  const findings: Finding[] = [];
+  for (const { op, id, grads, decode } of samplesOf(corpus, perOp, only)) {
+    const decoded = decode(session);
+    if (decoded === null) continue;
+    const { call, leaves } = decoded;
+    for (const [name, mapped] of MODES) {
+      if (leaves.length === 1 && name !== "all") continue;
+      const problem = compare(call, leaves, mapped, grads);
+      if (problem === null) continue;
+      ran(op);
+      if (problem !== "") findings.push({ op, id: `${id}, ${name} mapped`, what: problem });
+    }
+  }
+  return findings;
+}
+
+const waveLike = (t: Tensor): Tensor =>
+  torch.arange(t.numel(), { dtype: torch.float32, device: t.device }).cos().reshape(t.shape).to(t.dtype);
+
+/** What one call for a batch gives, and a batch of gradients of it; null where it gives no tensors. */
+function batchResults(call: Decoded["call"], leaves: readonly Tensor[], grads: boolean): Tensor[] | null {
+  const whole = leaves.map((t) => {
+    const all = torch.stack(Array.from({ length: EXAMPLES }, (_, k) => variant(t, k)));
+    return grads && t.dtype.differentiable ? all.detach().requires_grad_() : all;
+  });
+  const results = torch.vmap((...own: Tensor[]) => {
+    const out = tensorsOf(call(own));
+    if (out === null) throw new Error("no tensors");
+    return out;
+  })(...whole) as unknown as Tensor[];
+  const inputs = whole.filter((t) => t.requires_grad);
+  const used = results.filter((t) => t.requires_grad && t.numel() > 0);
+  if (inputs.length === 0 || used.length === 0) return results;
+  const pull = (...vectors: Tensor[]): Tensor[] =>
+    torch.autograd
+      .grad(used, inputs, { grad_outputs: vectors, retain_graph: true, allow_unused: true })
+      .map((g, j) => g ?? torch.zeros_like(inputs[j]!));
+  const one = used.map(waveLike);
+  return [...results, ...pull(...one), ...torch.vmap<Tensor[]>(pull)(...one.map((v) => torch.stack([v, v.neg()])))];
+}
+
+/** Compares batches on a device with those on the cpu. What the cpu refuses or the device does not have is passed over. */
+export async function vmapFindingsOn(
+  device: string,
+  corpus: Corpus,
+  perOp: number,
+  only: (op: string) => boolean,
+  ran: (op: string) => void = () => {},
+): Promise<Finding[]> {
+  const namespace = torch as unknown as Namespace;
+  const [here, there] = [await Session.open(namespace, "cpu"), await Session.open(namespace, device)];
+  const findings: Finding[] = [];
+  for (const { op, id, grads, decode } of samplesOf(corpus, perOp, only)) {
+    let want: Tensor[] | null;
+    let remote: Decoded | null;
+    try {
+      const local = decode(here);
+      want = local === null ? null : batchResults(local.call, local.leaves, grads);
+      remote = decode(there);
+    } catch {
+      continue;
+    }
+    if (want === null || remote === null) continue;
+    try {
+      ran(op);
+      const { call, leaves } = remote;
+      const got = await there.blocking(() => batchResults(call, leaves, grads));
+      for (const [j, t] of (got ?? []).entries()) {
+        const problem = closeTo(await t.detach().to_async("cpu"), want[j]!, false);
+        if (problem !== null) findings.push({ op, id, what: `result ${j} of ${want.length}: ${problem}` });
       }
+    } catch (error) {
+      findings.push({ op, id, what: `throws ${String(error)}` });
     }
   }
   return findings;

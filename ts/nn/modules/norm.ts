@@ -86,25 +86,19 @@ abstract class BatchNorm extends ChannelNorm {
     super(BATCH_NORM, given);
   }
   protected normalize(input: Tensor): Tensor {
-    let factor = this.momentum ?? 0;
-    if (this.training && this.num_batches_tracked !== null) {
-      const counter = this.num_batches_tracked;
-      no_grad(() => counter.add_(1));
-      // Without momentum: the plain average of all batches.
-      if (this.momentum === null) factor = 1 / Number(counter.item_sync());
-    }
+    const counter = this.training ? this.num_batches_tracked : null;
+    if (counter !== null) no_grad(() => counter.add_(1));
     const byBatch = this.training || this.running_mean === null;
     const known = !this.training || this.track_running_stats;
-    return F.batch_norm(
-      input,
-      known ? this.running_mean : null,
-      known ? this.running_var : null,
-      this.weight,
-      this.bias,
-      byBatch,
-      factor,
-      this.eps,
-    ) as Tensor;
+    const running = known ? [this.running_mean, this.running_var] : [null, null];
+    const run = ([mean, variance]: readonly (Tensor | null)[], momentum: number): Tensor =>
+      F.batch_norm(input, mean!, variance!, this.weight, this.bias, byBatch, momentum, this.eps) as Tensor;
+    if (counter === null || this.momentum !== null) return run(running, this.momentum ?? 0);
+    // Without momentum: the plain average of all batches, whose number stays on the device.
+    const seen = running.map((t) => t?.clone() ?? null);
+    const out = run(seen, 1);
+    no_grad(() => running.forEach((t, i) => t?.lerp_(seen[i]!, counter.to(t.dtype).reciprocal())));
+    return out;
   }
 }
 
