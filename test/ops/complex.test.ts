@@ -193,8 +193,17 @@ describe("complex tensors", () => {
       expect(() => polynomial(torch.ones(1), z([1, 1]))).toThrow(torch.NotImplementedError);
     },
   );
-  it("cosine_embedding_loss takes none", () => {
-    const loss = torch.nn.functional.cosine_embedding_loss;
-    expect(() => loss(rows(), rows(), torch.ones(2))).toThrow(torch.NotImplementedError);
+  it.each<[string, () => unknown]>([
+    ["cosine_embedding_loss", () => torch.nn.functional.cosine_embedding_loss(rows(), rows(), torch.ones(2))],
+    ["cross_entropy", () => torch.nn.functional.cross_entropy(rows(), rows())],
+    ["random_", () => rows().random_()],
+    ["geometric_", () => rows().geometric_(0.5)],
+    ["bernoulli_", () => rows().bernoulli_()],
+  ])("%s takes none", (_, call) => {
+    expect(call).toThrow(torch.NotImplementedError);
+  });
+  it("masked.norm with ord -inf takes none", () => {
+    expect(() => torch.masked.norm(rows(), -Infinity)).toThrow(/masked.norm: with ord -inf expected a floating-point input/);
+    expect(listed(torch.masked.norm(z([3, 4]), 2))).toBe(5);
   });
 });

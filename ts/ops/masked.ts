@@ -1,7 +1,7 @@
 /** torch.masked: reductions and normalisations over the elements where a mask holds; the others count as the operation's identity. */
 
 import { bool, Category, float32, int64, type DType, type Scalar } from "../core/dtype.ts";
-import { IndexError, ValueError } from "../core/errors.ts";
+import { IndexError, RuntimeError, ValueError } from "../core/errors.ts";
 import { formatShape, normalizeDims } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
@@ -151,6 +151,11 @@ type NormOp = Op<[input: Tensor, ...Args<[{ ord?: number }, { dim?: Dim }], Opti
 
 function normOf(input: Tensor, ord: Scalar, dim: Dim, keepdim: boolean, dtype: DType | null, mask: Mask): Tensor {
   const order = Number(ord);
+  if (order === -Infinity && input.dtype.is_complex) {
+    throw new RuntimeError(
+      `masked.norm: with ord -inf expected a floating-point input, got ${input.dtype}; there is no greatest complex number for what is masked`,
+    );
+  }
   const x = filled(converted(input, dtype), mask, order === -Infinity ? Infinity : 0);
   return vector_norm(x, order, normalizeDims("norm", dim, input.ndim), keepdim);
 }

@@ -545,7 +545,10 @@ function limitOf(dtype: DType): bigint {
 export const random_: InPlaceOp<[{ from?: number | bigint }, { to?: number | bigint | null }]> = composite(
   "random_",
   "self, from=None, to=None, *, generator=None",
-  { doc: "Whole numbers in [from, to); random_(to) starts at 0; without bounds, all that the dtype holds exactly." },
+  {
+    doc: "Whole numbers in [from, to); random_(to) starts at 0; without bounds, all that the dtype holds exactly.",
+    complex: false,
+  },
   (self: Tensor, from: number | bigint | null, to: number | bigint | null, generator: Stream) => {
     const [a, b] = to === null ? (from === null ? [0, limitOf(self.dtype)] : [0, from]) : [from ?? 0, to];
     checkRange("random_", a, b);
@@ -558,6 +561,7 @@ export const bernoulli_: InPlaceOp<[{ p?: Parameter }]> = composite(
   "self, p=0.5, *, generator=None",
   {
     doc: "1 with probability p, else 0.",
+    complex: false,
   },
   (self: Tensor, p: Parameter, generator: Stream) => {
     if (!(p instanceof Tensor)) {
@@ -589,6 +593,7 @@ export const geometric_: InPlaceOp<[{ p: number }]> = composite(
   "self, p, *, generator=None",
   {
     doc: "Number of trials up to the first success, each of probability p.",
+    complex: false,
   },
   (self: Tensor, p: Scalar, generator: Stream) => {
     if (!(Number(p) > 0 && Number(p) < 1))

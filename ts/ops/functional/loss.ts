@@ -216,6 +216,7 @@ export const cross_entropy: CrossEntropyOp = composite(
   {
     doc: "Cross entropy of logits [C] or [N, C, ...] with class indices [N, ...] (int64) or class probabilities (input's shape).",
     method: false,
+    complex: false,
   },
   (
     input: Tensor,
