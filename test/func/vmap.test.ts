@@ -195,11 +195,51 @@ describe("what a function does within", () => {
     warn.mockClear();
     for (let i = 0; i < 2; i++) {
       expect(torch.vmap((t: Tensor) => torch.histc(t, 2, 0, 4))(x).shape).toEqual([2, 2]);
-      const count = torch.vmap((t: Tensor) => torch.linalg.cond(t))(f64([[[1, 0], [0, 2]], [[4, 0], [0, 1]]])); // prettier-ignore
-      expect(count.tolist_sync()).toEqual([2, 4]);
+      const filled = torch.vmap((t: Tensor) => torch.zeros_like(t).masked_scatter(t.gt(2), t))(x);
+      expect(filled.tolist_sync()).toEqual([[4, 0], [0, 2]]); // prettier-ignore
     }
     const names = warn.mock.calls.map(([text]) => /rule for (\S+):/.exec(String(text))?.[1]);
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  it("decompositions, sequences and segments: one call, without a warning", () => {
+    forgetWarnings();
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
+    const each = (f: (...args: Tensor[]) => Tensor | Tensor[], ...args: Tensor[]): void => {
+      const got = [torch.vmap(f)(...args)].flat();
+      const want = [0, 1, 2].map((i) => [f(...args.map((t) => t.select(0, i)))].flat());
+      expect(got).toHaveLength(want[0]!.length);
+      got.forEach((t, k) => {
+        const all = torch.stack(want.map((list) => list[k]!));
+        expect([String(f), t.shape]).toEqual([String(f), all.shape]);
+        expect(torch.allclose(t.to(torch.float64), all.to(torch.float64), 1e-10, 1e-12)).toBe(true);
+      });
+    };
+    const A = torch.randn([3, 4, 4], { dtype: torch.float64 });
+    const tall = torch.randn([3, 5, 2], { dtype: torch.float64 });
+    const b = torch.randn([3, 5], { dtype: torch.float64 });
+    each((t) => torch.linalg.lu(t), A);
+    each((t) => torch.linalg.lu(t, { pivot: false }), A);
+    each((t) => torch.lu_unpack(...(torch.linalg.lu_factor(t) as unknown as [Tensor, Tensor]), true, false), A);
+    each((t) => torch.lu_unpack(...(torch.linalg.lu_factor(t) as unknown as [Tensor, Tensor])), tall);
+    each((t) => [...[1, 2, -2, "fro"].map((p) => torch.linalg.cond(t, p as 1)), torch.linalg.cond(t)], A);
+    for (const driver of ["gels", "gelsy", "gelsd"] as const) {
+      each((t, y) => torch.linalg.lstsq(t, y, { driver }), tall, b);
+      each((t, y) => torch.linalg.lstsq(t, y.unsqueeze(-1), { driver }), tall, b);
+    }
+    each((t, tol) => torch.linalg.pinv(t, { rtol: tol }), A, f64([0.1, 0.5, 0.9]));
+    each((t, n) => torch.special.hermite_polynomial_h(t, n), A, torch.tensor([1, 4, 2]));
+    each((t, n) => torch.special.laguerre_polynomial_l(t.select(0, 0), n), A, torch.arange(12).reshape([3, 4]));
+    each((t, n) => torch.segment_reduce(t, "max", { lengths: n }), A, torch.tensor([[1, 3], [4, 0], [2, 2]])); // prettier-ignore
+    each((t, n) => torch.segment_reduce(t, "mean", { offsets: n, axis: -2 }), A, torch.tensor([[0, 4], [0, 4], [0, 4]])); // prettier-ignore
+    const speech = torch.randn([3, 6, 2, 4], { dtype: torch.float64 }).log_softmax(-1);
+    const words = torch.randint(1, 4, [3, 2, 3]);
+    for (const reduction of ["none", "sum", "mean"] as const) {
+      each((t, w, n) => F.ctc_loss(t, w, [6, 5], n, { reduction }), speech, words, torch.tensor([[3, 2], [1, 2], [0, 3]])); // prettier-ignore
+      each((t, w) => F.ctc_loss(t.select(1, 0), w.select(0, 0), torch.tensor(6), torch.tensor(2), { reduction }), speech, words);
+    }
+    each((t, edges) => torch.bucketize(t, edges.sort().values), A, b);
+    expect(warn).not.toHaveBeenCalled();
   });
 
   it("statistics of batch norms: those of each example; running ones cannot be", () => {
@@ -225,6 +265,29 @@ describe("arguments", () => {
     expect(fixed[1]!.shape).toEqual([2]);
     expect(() => torch.vmap((t: Tensor) => t, { out_dims: null })(x)).toThrow(torch.ValueError);
     expect(() => torch.vmap((t: Tensor) => t, { chunk_size: 0 })).toThrow(torch.ValueError);
+    const nested = torch.vmap<Record<string, Tensor>>(
+      (p: { w: Tensor; b: [Tensor, number] }, t: Tensor) => ({ y: p.w.matmul(t).add(p.b[0]).mul(p.b[1]), w: p.w }),
+      [{ w: 1, b: [null, null] }, -1],
+      { out_dims: { y: 1, w: null } },
+    );
+    const [w, bias] = [torch.rand([2, 7, 3], { dtype: torch.float64 }), torch.rand([2], { dtype: torch.float64 })];
+    expect(() => nested({ w, b: [bias, 2] }, x.t())).toThrow(/`out_dims` of null/);
+    const spread = torch.vmap<Record<string, Tensor>>(
+      (p: { w: Tensor; b: [Tensor, number] }, t: Tensor) => ({ y: p.w.matmul(t).add(p.b[0]).mul(p.b[1]), w: p.w }),
+      [{ w: 1, b: [null, null] }, -1],
+      { out_dims: { y: 1, w: -1 }, chunk_size: 2 },
+    )({ w, b: [bias, 2] }, x.t());
+    const direct = torch.einsum("onk,nk->on", w, x).add(bias.unsqueeze(1)).mul(2);
+    expect([far(spread.y!, direct) < 1e-14, far(spread.w!, w.movedim(1, -1))]).toEqual([true, 0]);
+    // Draws are the same in all chunks, and what is drawn afterwards is what one chunk leaves.
+    const noise = (chunk_size: number): Tensor[] => {
+      torch.manual_seed(4);
+      const all = torch.vmap((t: Tensor) => t.add(torch.rand([3])), { randomness: "same", chunk_size })(torch.zeros([7, 3]));
+      return [all, torch.rand([2])];
+    };
+    const [inTwos, after] = noise(2);
+    const [atOnce, later] = noise(7);
+    expect([far(inTwos!, atOnce!), far(after!, later!), far(inTwos!, inTwos!.select(0, 0))]).toEqual([0, 0, 0]);
     const z = torch.view_as_complex(torch.rand([4, 3, 2]));
     expect(
       far(torch.view_as_real(torch.vmap((t: Tensor) => t.mul(t).exp())(z)), torch.view_as_real(z.mul(z).exp())),

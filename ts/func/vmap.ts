@@ -10,6 +10,7 @@ import { strideOf } from "../engine/hidden.ts";
 import { conceal, reveal } from "../engine/reveal.ts";
 import { bindArguments, describe, parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
+import { forkStreams } from "../ops/random.ts";
 import { fillTree, leavesOf, mapTree, spread, tensorsOf, type Func } from "./tree.ts";
 
 /** A dimension per tensor, null for those that are the same for all examples; may stop at any level of nesting. */
@@ -51,7 +52,9 @@ export function vmap<T = Tensor>(
         const dim = dims[i++]!;
         return dim === null ? leaf : (leaf as Tensor).narrow(dim, from, n);
       }) as unknown[];
-      results.push(mapped(func, part, dims, n, outDims, randomness, places));
+      const run = (): unknown => mapped(func, part, dims, n, outDims, randomness, places);
+      // The same draws in every chunk.
+      results.push(randomness === "same" && from + n < size ? forkStreams(run, null) : run());
     }
     const lists = results.map(tensorsOf);
     const whole = lists[0]!.map((_, k) =>

@@ -3,13 +3,13 @@
 import { withoutBatchOf } from "../core/batch_mode.ts";
 import { bool, int64, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
-import { broadcastShapes, sameShape, type Shape } from "../core/shape.ts";
-import { BatchedAccess, needsGraph, Tensor } from "../core/tensor.ts";
+import { broadcastShapes, type Shape } from "../core/shape.ts";
+import { needsGraph, Tensor } from "../core/tensor.ts";
 import { batchRule, type BatchCall, joining } from "../engine/batching.ts";
-import { named } from "../engine/define.ts";
 import { record } from "../engine/node.ts";
-import { arange } from "./creation.ts";
+import { arange, tensor } from "./creation.ts";
 import { cat } from "./joining.ts";
+import { searchsorted } from "./sorting.ts";
 
 joining.cat = (tensors) => cat(tensors, 0);
 
@@ -23,8 +23,8 @@ function numbers({ size }: BatchCall, ndim: number, like: Tensor): Tensor {
   return arange(0, size, 1, { device: like.device, dtype: int64 }).reshape([size, ...new Array<number>(ndim).fill(1)]);
 }
 
-/** With dimensions of size 1 behind the first, so that what follows has `ndim`. */
-function padded(t: Tensor, ndim: number): Tensor {
+/** @internal With dimensions of size 1 behind the first, so that what follows has `ndim`. */
+export function padded(t: Tensor, ndim: number): Tensor {
   const missing = ndim - (t.ndim - 1);
   return missing <= 0 ? t : t.reshape([t.shape[0]!, ...new Array<number>(missing).fill(1), ...t.shape.slice(1)]);
 }
@@ -319,12 +319,16 @@ batchRule(
 
 // What is updated in place must be each example's own.
 
-for (const name of ["batch_norm", "instance_norm"]) {
+for (const [name, at] of [
+  ["batch_norm", 0],
+  ["instance_norm", 0],
+  ["native_batch_norm", 2],
+] as const) {
   batchRule(
     name,
-    (call, input: Tensor, running_mean: Tensor | null, running_var: Tensor | null, ...rest: unknown[]) => {
-      const training = rest[2] === true;
-      if (training && call.has(input) && [running_mean, running_var].some((t) => t !== null && !call.has(t))) {
+    (call, input: Tensor, ...rest: unknown[]) => {
+      const [running_mean, running_var] = rest.slice(at) as [Tensor | null, Tensor | null];
+      if (rest[4] === true && call.has(input) && [running_mean, running_var].some((t) => t !== null && !call.has(t))) {
         throw new RuntimeError(
           `${name}: Batch norm got a batched tensor as input while the running_mean or running_var, which will be updated in place, were not batched. If you are using a module and do not need eval mode, please set \`track_running_stats\` to be False. If you are using a prebuilt module and do not need eval mode, please see torch.func.replace_all_batch_norm_modules_.`,
         );
@@ -335,53 +339,8 @@ for (const name of ["batch_norm", "instance_norm"]) {
   );
 }
 
-// Ops of leading batch dimensions
+// Other ops
 
-/** All tensors with the batch in front; their other leading dimensions are lined up: those before the last 2, or `cores` of an argument. */
-function leading(...cores: number[]) {
-  return (call: BatchCall, ...args: Values): unknown => {
-    const core = (i: number): number => cores[i] ?? 2;
-    const rank = Math.max(...args.map((a, i) => (a instanceof Tensor ? a.ndim - core(i) : 0)));
-    return call.lower(call.op(...args.map((a, i) => (a instanceof Tensor ? padded(call.lift(a), rank + core(i)) : a))));
-  };
-}
-
-const DECOMPOSITIONS =
-  "det slogdet svd svdvals eigh eigvalsh qr cholesky cholesky_ex inv inv_ex lu lu_factor lu_factor_ex matrix_exp"
-    .concat(" matrix_power solve_triangular ldl_factor ldl_factor_ex eig eigvals")
-    .split(" ")
-    .map((name) => `linalg.${name}`);
-batchRule([...DECOMPOSITIONS, "cholesky", "cholesky_solve", "geqrf"], leading(), "composite");
-batchRule(["linalg.det", "linalg.det_backward", "linalg.matrix_exp", "linalg.qr", "linalg.svd", "linalg.eigh"], leading());
-batchRule(["linalg.solve_triangular", "cholesky_solve", "geqrf"], leading());
-batchRule("linalg.ldl_solve", leading(2, 1));
-batchRule("linalg.lu_solve", leading(2, 1), "composite");
-batchRule("linalg.householder_product", leading(2, 1), "composite");
-batchRule(
-  ["linalg.pinv", "linalg.matrix_rank"],
-  (call, ...args: unknown[]) => (args.slice(1).some((a) => a instanceof Tensor) ? undefined : leading()(call, ...args)),
-  "composite",
-);
-// Their infos are left beside the result: for what calls them with a batch.
-const WITH_INFOS = ["cholesky_ex", "ldl_factor_ex", "lu_factor_ex", "solve", "slogdet", "lstsq"];
-batchRule(
-  WITH_INFOS.map((name) => `linalg.${name}`),
-  ({ name }) => {
-    throw new BatchedAccess(`internal: ${name} was given a batched tensor`);
-  },
-);
-batchRule(
-  ["linalg.solve", "linalg.solve_ex"],
-  (call, A: Tensor, B: Tensor, ...rest: unknown[]) => {
-    const vector = B.ndim === 1 || (B.ndim === A.ndim - 1 && sameShape(B.shape, A.shape.slice(0, -1)));
-    const out = leading()(call, A, vector ? B.unsqueeze(-1) : B, ...rest);
-    if (!vector) return out;
-    if (out instanceof Tensor) return out.squeeze(-1);
-    const [result, info] = out as [Tensor, Tensor];
-    return named(["result", "info"], [result.squeeze(-1), info]);
-  },
-  "composite",
-);
 batchRule("constant_pad_nd", (call, input: Tensor, pad: readonly number[], value: Scalar) =>
   pad.length > 2 * input.ndim ? undefined : call.lower(call.op(call.lift(input), pad, value)),
 );
@@ -395,9 +354,81 @@ batchRule("searchsorted", (call, sorted: Tensor, input: unknown, ...rest: unknow
   return call.lower(find(call.lift(sorted), call.lift(input).reshape([call.size, -1])).reshape([call.size, ...input.shape]));
 });
 batchRule("bucketize", (call, input: unknown, boundaries: Tensor, out_int32: boolean, right: boolean) => {
-  if (!(input instanceof Tensor) || call.has(boundaries)) return undefined;
-  return call.lower(call.op(call.lift(input), boundaries, out_int32, right));
+  if (!(input instanceof Tensor)) return undefined;
+  if (!call.has(boundaries)) return call.lower(call.op(call.lift(input), boundaries, out_int32, right));
+  const x = call.lift(input.reshape([-1]));
+  return call.lower(searchsorted(call.lift(boundaries), x, { out_int32, right }).reshape([call.size, ...input.shape]));
 });
+batchRule("segment_reduce", (call, data: Tensor, ...rest: unknown[]) => {
+  const [reduce, lengths, indices, offsets, axis, unsafe, initial] = rest as [string, ...unknown[]];
+  const all = (t: unknown): unknown => (t instanceof Tensor ? call.lift(t) : t);
+  const at = forward(axis as number, data.ndim);
+  return call.lower(call.op(call.lift(data), reduce, all(lengths), indices, all(offsets), at, unsafe, initial));
+});
+batchRule(
+  ["hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l", "legendre_polynomial_p"],
+  (call, ...args: unknown[]) => {
+    const rank = Math.max(...args.map((a) => (a instanceof Tensor ? a.ndim : 0)));
+    return call.lower(call.op(...args.map((a) => (a instanceof Tensor ? padded(call.lift(a), rank) : a))));
+  },
+  "composite",
+);
+batchRule(
+  "one_hot",
+  // How many classes there are may differ from example to example.
+  (call, input: Tensor, classes: number) => (classes === -1 ? undefined : call.lower(call.op(call.lift(input), classes))),
+  "composite",
+);
+
+// Losses
+
+/** The mean or sum of each example, of all its losses. */
+function reducedEach(call: BatchCall, losses: Tensor, reduction: string): Tensor {
+  if (reduction === "none") return call.lower(losses);
+  const each = losses.reshape([call.size, -1]);
+  return call.lower(reduction === "sum" ? each.sum(1) : each.mean(1));
+}
+
+batchRule(
+  "gaussian_nll_loss",
+  (call, input: Tensor, target: Tensor, variance: Tensor, full: boolean, eps: number, reduction: string) => {
+    if (target.ndim > input.ndim) return undefined;
+    const losses = call.op(call.lift(input), padded(call.lift(target), input.ndim), call.lift(variance), full, eps, "none");
+    return reducedEach(call, losses as Tensor, reduction);
+  },
+  "composite",
+);
+batchRule(
+  "ctc_loss",
+  (
+    call,
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Tensor | readonly number[],
+    target_lengths: Tensor | readonly number[],
+    blank: number,
+    reduction: string,
+    zero_infinity: boolean,
+  ) => {
+    const single = log_probs.ndim === 2;
+    // Targets one after the other: where they begin hangs on the lengths of those before.
+    if (call.size === 0 || (targets.ndim !== 2 && !single)) return undefined;
+    const many = single ? log_probs.unsqueeze(1) : log_probs;
+    const labels = call.lift(targets.ndim === 2 ? targets : targets.reshape([1, -1]));
+    const lengths = (x: Tensor | readonly number[]): Tensor | number[] =>
+      x instanceof Tensor ? call.lift(x).reshape([-1]) : Array.from({ length: call.size }, () => x).flat();
+    // Sequences of all examples side by side.
+    const x = call.lift(many).movedim(0, 1).flatten(1, 2);
+    const counts = lengths(target_lengths);
+    const flat = call.op(x, labels.flatten(0, 1), lengths(input_lengths), counts, blank, "none", zero_infinity) as Tensor;
+    const losses = unfold(call, flat);
+    if (reduction === "none") return call.lower(single ? losses.squeeze(1) : losses);
+    if (reduction === "sum") return call.lower(losses.sum(1));
+    const divisor = (counts instanceof Tensor ? counts : tensor(counts)).to(losses).clamp_min(1);
+    return reducedEach(call, losses.div(divisor.reshape(losses.shape)), reduction);
+  },
+  "composite",
+);
 
 // New tensors in the likeness of a mapped one are mapped, so that they can take in what is.
 

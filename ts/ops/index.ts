@@ -3,6 +3,7 @@
 import type { Methods } from "../engine/define.ts";
 import * as arithmetic from "./arithmetic.ts";
 import "./batching.ts";
+import "./linalg/batching.ts";
 import * as bitwise from "./bitwise.ts";
 import * as calculus from "./calculus.ts";
 import * as casts from "./casts.ts";

@@ -115,7 +115,12 @@ export function forkStreams<T>(fn: () => T, devices: readonly (Device | string)[
   const saved = [...defaults]
     .filter(([device]) => chosen === null || chosen.has(device))
     .map(([, { _state: state }]) => ({ state, before: copyState(state) }));
-  const back = (): void => saved.forEach(({ state, before }) => Object.assign(state, before));
+  const known = new Set(defaults.keys());
+  const back = (): void => {
+    saved.forEach(({ state, before }) => Object.assign(state, before));
+    if (chosen !== null) return;
+    for (const [device, generator] of defaults) if (!known.has(device)) generator.manual_seed(generator.initial_seed());
+  };
   let result: T;
   try {
     result = fn();
