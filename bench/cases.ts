@@ -16,6 +16,8 @@ export interface Case {
   /** Single operations in one run, for a time per operation. */
   readonly ops?: number;
   readonly prepare: () => Run;
+  /** What it is compared with instead of native PyTorch: the same, one after another. */
+  readonly loop?: () => Run;
 }
 
 /** Computes what is pending, as a consumer would. */

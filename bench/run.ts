@@ -11,12 +11,13 @@ import type { CpuDevice } from "../wasm/device/index.ts";
 import { kernelSuites, type Case } from "./cases.ts";
 import { cpuCeilings } from "./ceilings.ts";
 import { webgpuCeilings } from "./ceilings_webgpu.ts";
+import { transforms } from "./func.ts";
 import { inTurns, once, onceOnGpu, summarize, type Run, type Timing } from "./measure.ts";
 import { measureMemory } from "./memory.ts";
 import { Native } from "./native/client.ts";
 import { training } from "./training.ts";
 
-const suites: Readonly<Record<string, readonly Case[]>> = { ...kernelSuites, training };
+const suites: Readonly<Record<string, readonly Case[]>> = { ...kernelSuites, training, func: transforms };
 
 const names = [...Object.keys(suites), "threads", "memory"];
 
@@ -45,7 +46,7 @@ const device = torch.get_default_device();
 if (chosen.includes("threads") && !onCpu) throw new Error(`the suite "threads" is about the cpu, not about ${values.device}`);
 const gpu = onCpu ? null : await webgpuCeilings();
 const ceilings = gpu ?? cpuCeilings(device as CpuDevice);
-const native = onCpu && chosen.some((s) => s in suites) ? await Native.start(threads) : null;
+const native = onCpu && chosen.some((s) => suites[s]?.some((c) => c.loop === undefined)) ? await Native.start(threads) : null;
 const sample = onCpu ? once : (run: Run): Promise<number> => onceOnGpu(run, () => device.synchronize());
 
 interface Row {
@@ -53,6 +54,7 @@ interface Row {
   readonly name: string;
   readonly ours: Timing;
   readonly native: Timing | null;
+  readonly loop: Timing | null;
   readonly note: string;
 }
 const rows: Row[] = [];
@@ -89,7 +91,10 @@ async function measure(suite: string, c: Case): Promise<void> {
   torch.manual_seed(0);
   const run = c.prepare();
   const runners: (() => number | Promise<number>)[] = [() => sample(run)];
-  if (native !== null) runners.push(() => native.time(c.name));
+  if (c.loop !== undefined) {
+    const loop = c.loop();
+    runners.push(() => sample(loop));
+  } else if (native !== null) runners.push(() => native.time(c.name));
   const limits = { madd: [] as number[], copy: [] as number[] };
   runners.push(async () => {
     limits.madd.push(await ceilings.madd());
@@ -98,12 +103,17 @@ async function measure(suite: string, c: Case): Promise<void> {
   });
   const timings = await inTurns(runners, { rounds: Number(values.rounds) });
   const ours = timings[0]!;
-  const theirs = native === null ? null : timings[1]!;
+  const other = runners.length < 3 ? null : timings[1]!;
+  const theirs = c.loop === undefined ? other : null;
+  const loop = c.loop === undefined ? null : other;
   const [madd, copy] = [summarize(limits.madd).median, summarize(limits.copy).median];
   madds.push(madd);
   copies.push(copy);
-  const note = describe(c, ours, theirs, madd, copy);
-  rows.push({ suite, name: c.name, ours, native: theirs, note });
+  const note =
+    loop === null
+      ? describe(c, ours, theirs, madd, copy)
+      : `one by one ${loop.median.toFixed(3)} ms: ${(loop.median / ours.median).toFixed(1)}x as long`;
+  rows.push({ suite, name: c.name, ours, native: theirs, loop, note });
   const spread = `${ours.median.toFixed(3)} ms [${ours.min.toFixed(3)}, ${ours.max.toFixed(3)}]`;
   console.log(
     `${c.name.padEnd(16)} ${spread.padEnd(28)} ${theirs === null ? "" : `native ${theirs.median.toFixed(3)} ms  `}${note}`,
