@@ -59,6 +59,11 @@ export class Session {
     return new Session(torch, device, caps);
   }
 
+  /** Whether values can be read without an await. */
+  get readsAtOnce(): boolean {
+    return this.caps.readSync;
+  }
+
   /** The same for one case, which has its own `fellBack`. */
   fork(): Session {
     return new Session(this.torch, this.device, this.caps);

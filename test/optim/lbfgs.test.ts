@@ -51,6 +51,25 @@ describe("LBFGS", () => {
     expect(state!.n_iter).toBeGreaterThan(4);
   });
 
+  it("takes the same way where it waits", async () => {
+    const options = { max_iter: 30, line_search_fn: "strong_wolfe" };
+    const [one, two] = [problem(options), problem(options)];
+    const seen: string[] = [];
+    two.optimizer.register_step_pre_hook(() => void seen.push("before"));
+    two.optimizer.register_step_post_hook(() => void seen.push("after"));
+    const slowly = async (): Promise<Tensor> => {
+      await Promise.resolve();
+      expect(torch.is_grad_enabled()).toBe(true);
+      return two.closure();
+    };
+    const loss = one.optimizer.step(one.closure);
+    expect((await two.optimizer.step_async(slowly)).item_sync()).toBe(loss.item_sync());
+    expect(two.x.tolist_sync()).toEqual(one.x.tolist_sync());
+    expect(seen).toEqual(["before", "after"]);
+    expect(() => two.optimizer.step(slowly)).toThrow(/returned a promise.*step_async/);
+    await expect(two.optimizer.step_async(null as never)).rejects.toThrow(/needs a closure/);
+  });
+
   it("runs hooks, keeps its history short and refuses what it cannot do", () => {
     const { optimizer, closure } = problem({ history_size: 2, lr: 0.001, max_iter: 6 });
     let hooks = 0;

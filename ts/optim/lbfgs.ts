@@ -2,7 +2,8 @@
 
 import { RuntimeError, ValueError } from "../core/errors.ts";
 import { enable_grad, no_grad } from "../core/grad_mode.ts";
-import type { Tensor } from "../core/tensor.ts";
+import { Tensor } from "../core/tensor.ts";
+import { readable } from "../engine/blocking.ts";
 import { keep } from "../engine/memory.ts";
 import { parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
@@ -53,10 +54,48 @@ interface Point {
   readonly slope: number;
 }
 
-const numberOf = (x: Tensor): number => Number(x.item_sync());
-const largest = (x: Tensor): number => (x.numel() === 0 ? 0 : numberOf(x.abs().max() as Tensor));
+/** A computation that asks on its way: for the number in a tensor, or for what the closure returns. */
+type Search<T> = Generator<Tensor | (() => unknown), T, unknown>;
 
-/** All parameters in one group; `step` needs a closure that clears the gradients, computes the loss and calls backward. */
+function* numberOf(x: Tensor): Search<number> {
+  return (yield x) as number;
+}
+function* largest(x: Tensor): Search<number> {
+  return x.numel() === 0 ? 0 : yield* numberOf(x.abs().max() as Tensor);
+}
+function* valueOf(loss: unknown): Search<number> {
+  return typeof loss === "number" ? loss : yield* numberOf(loss as Tensor);
+}
+
+/** Answers at once. */
+function atOnce<T>(search: Search<T>): T {
+  let next = search.next();
+  while (next.done !== true) {
+    const asked = next.value;
+    const answer = asked instanceof Tensor ? Number(asked.item_sync()) : enable_grad(asked);
+    if (answer instanceof Promise) {
+      throw new TypeError("LBFGS: the closure returned a promise; compute the loss at once, or call `await step_async(closure)`");
+    }
+    next = search.next(answer);
+  }
+  return next.value;
+}
+
+/** Waits for the answers; gradients are recorded or not as the caller has it in between. */
+async function inTime<T>(search: Search<T>): Promise<T> {
+  let next = no_grad(() => search.next());
+  while (next.done !== true) {
+    const asked = next.value;
+    const answer: unknown = asked instanceof Tensor ? Number(await asked.item()) : await enable_grad(asked);
+    next = no_grad(() => search.next(answer));
+  }
+  return next.value;
+}
+
+/**
+ * All parameters in one group; `step` needs a closure that clears the gradients, computes the loss and calls backward. It reads losses
+ * and slopes on its way: where that takes an await (webgpu), it is `await step_async(closure)`.
+ */
 export class LBFGS extends Optimizer {
   declare param_groups: (ParamGroup & LBFGSOptions)[];
 
@@ -102,17 +141,26 @@ export class LBFGS extends Optimizer {
   override step(): null;
   override step<L>(closure: () => L): L;
   override step<L>(closure?: (() => L) | null): L | null {
-    if (closure === undefined || closure === null) {
-      throw new RuntimeError("LBFGS: step needs a closure that clears the gradients, computes the loss and calls backward");
+    const evaluate = checkClosure(closure);
+    const { device } = this.params[0]!;
+    if (!readable(device)) {
+      throw new RuntimeError(
+        `LBFGS: step reads losses on its way, which on ${device.type} takes an await; call \`await optimizer.step_async(closure)\``,
+      );
     }
-    const evaluate = (): L => enable_grad(closure);
-    return this.hooked([closure], () => no_grad(() => this.search(evaluate as () => unknown) as L));
+    return this.hooked([closure], () => no_grad(() => atOnce(this.search(evaluate)) as L));
   }
 
-  private search(evaluate: () => unknown): unknown {
+  /** `step` on any device: values are waited for. The closure may be asynchronous. Parameters must be left alone until it is done. */
+  async step_async<L>(closure: () => L | Promise<L>): Promise<L> {
+    const evaluate = checkClosure(closure);
+    return await this.hookedAsync([closure], () => inTime(this.search(evaluate)) as Promise<L>);
+  }
+
+  private *search(evaluate: () => unknown): Search<unknown> {
     const group = this.param_groups[0]!;
     const { max_iter, tolerance_grad, tolerance_change, history_size, line_search_fn } = group;
-    const lr = typeof group.lr === "number" ? group.lr : numberOf(group.lr);
+    const lr = typeof group.lr === "number" ? group.lr : yield* numberOf(group.lr);
     if (line_search_fn !== null && line_search_fn !== "strong_wolfe") {
       throw new RuntimeError("LBFGS: only 'strong_wolfe' is supported as line_search_fn");
     }
@@ -120,16 +168,12 @@ export class LBFGS extends Optimizer {
       func_evals: 0,
       n_iter: 0,
     }));
-    const valueOf = (loss: unknown): number => {
-      if (loss instanceof Promise) throw new TypeError("LBFGS: the closure returned a promise; it must compute the loss at once");
-      return typeof loss === "number" ? loss : numberOf(loss as Tensor);
-    };
-    const first = evaluate();
-    let loss = valueOf(first);
+    const first = yield evaluate;
+    let loss = yield* valueOf(first);
     let evals = 1;
     state.func_evals++;
     let grad = this.flatGradient();
-    if (largest(grad) <= tolerance_grad) return first;
+    if ((yield* largest(grad)) <= tolerance_grad) return first;
 
     let { d, t = 0 } = state;
     let previous = state.prev_flat_grad;
@@ -140,13 +184,13 @@ export class LBFGS extends Optimizer {
         Object.assign(state, { old_dirs: [], old_stps: [], ro: [], H_diag: 1 });
         d = grad.neg();
       } else {
-        remember(state as State, grad.sub(previous!), d!.mul(t), history_size);
+        yield* remember(state as State, grad.sub(previous!), d!.mul(t), history_size);
         d = directionOf(state as State, grad);
       }
       previous = grad.clone();
       previousLoss = loss;
-      t = state.n_iter === 1 ? Math.min(1, 1 / numberOf(grad.abs().sum())) * lr : lr;
-      const slope = numberOf(grad.dot(d));
+      t = state.n_iter === 1 ? Math.min(1, 1 / (yield* numberOf(grad.abs().sum()))) * lr : lr;
+      const slope = yield* numberOf(grad.dot(d));
       if (slope > -tolerance_change) break;
 
       let used = 0;
@@ -154,31 +198,32 @@ export class LBFGS extends Optimizer {
       if (line_search_fn !== null) {
         const start = this.params.map((p) => p.clone());
         const direction = d;
-        const probe = (step: number): Point => {
+        const probe = function* (this: LBFGS, step: number): Search<Point> {
           this.move(step, direction);
-          const f = valueOf(evaluate());
+          const f = yield* valueOf(yield evaluate);
           const g = this.flatGradient();
           this.params.forEach((p, i) => p.copy_(start[i]!));
           used++;
-          return { t: step, f, g, slope: numberOf(g.dot(direction)) };
-        };
-        const found = strongWolfe(probe, t, { t: 0, f: loss, g: grad, slope }, largest(d), tolerance_change);
+          return { t: step, f, g, slope: yield* numberOf(g.dot(direction)) };
+        }.bind(this);
+        const from = { t: 0, f: loss, g: grad, slope };
+        const found = yield* strongWolfe(probe, t, from, yield* largest(d), tolerance_change);
         ({ t, f: loss, g: grad } = found);
         this.move(t, d);
-        flat = largest(grad) <= tolerance_grad;
+        flat = (yield* largest(grad)) <= tolerance_grad;
       } else {
         this.move(t, d);
         if (n !== max_iter) {
-          loss = valueOf(evaluate());
+          loss = yield* valueOf(yield evaluate);
           grad = this.flatGradient();
-          flat = largest(grad) <= tolerance_grad;
+          flat = (yield* largest(grad)) <= tolerance_grad;
           used = 1;
         }
       }
       evals += used;
       state.func_evals += used;
       if (evals >= group.max_eval! || flat) break;
-      if (largest(d.mul(t)) <= tolerance_change || Math.abs(loss - previousLoss) < tolerance_change) break;
+      if ((yield* largest(d.mul(t))) <= tolerance_change || Math.abs(loss - previousLoss) < tolerance_change) break;
     }
     Object.assign(state, { d, t, prev_flat_grad: previous, prev_loss: previousLoss });
     keep(state);
@@ -204,11 +249,16 @@ export class LBFGS extends Optimizer {
   }
 }
 
+function checkClosure<L>(closure: (() => L) | null | undefined): () => L {
+  if (closure !== undefined && closure !== null) return closure;
+  throw new RuntimeError("LBFGS: step needs a closure that clears the gradients, computes the loss and calls backward");
+}
+
 const copies = (list: readonly Tensor[]): Tensor[] => list.map((t) => t.clone());
 
-function remember(state: State, y: Tensor, s: Tensor, most: number): void {
+function* remember(state: State, y: Tensor, s: Tensor, most: number): Search<void> {
   const ys = y.dot(s);
-  if (!(numberOf(ys) > 1e-10)) return;
+  if (!((yield* numberOf(ys)) > 1e-10)) return;
   const { old_dirs, old_stps, ro } = state;
   if (old_dirs.length === most) for (const list of [old_dirs, old_stps, ro]) list.shift();
   old_dirs.push(y);
@@ -250,11 +300,17 @@ const C2 = 0.9;
 const MOST = 25;
 
 /** A step along a line that satisfies the strong Wolfe conditions: first a bracket is found, then it is narrowed. */
-function strongWolfe(probe: (t: number) => Point, first: number, start: Point, size: number, tolerance: number): Point {
+function* strongWolfe(
+  probe: (t: number) => Search<Point>,
+  first: number,
+  start: Point,
+  size: number,
+  tolerance: number,
+): Search<Point> {
   const tooHigh = (p: Point): boolean => p.f > start.f + C1 * p.t * start.slope;
   const flatEnough = (p: Point): boolean => Math.abs(p.slope) <= -C2 * start.slope;
   let last = start;
-  let now = probe(first);
+  let now = yield* probe(first);
   let bracket: [Point, Point] | null = null;
   let n = 0;
   for (; n < MOST && bracket === null;) {
@@ -265,7 +321,7 @@ function strongWolfe(probe: (t: number) => Point, first: number, start: Point, s
       const bounds = [now.t + 0.01 * (now.t - last.t), now.t * 10] as const;
       const next = cubicMinimum(last, now, bounds);
       last = now;
-      now = probe(next);
+      now = yield* probe(next);
       n++;
     }
   }
@@ -285,7 +341,7 @@ function strongWolfe(probe: (t: number) => Point, first: number, start: Point, s
         stuck = false;
       } else stuck = true;
     } else stuck = false;
-    now = probe(t);
+    now = yield* probe(t);
     n++;
     if (tooHigh(now) || now.f >= bracket[low]!.f) {
       bracket[1 - low] = now;

@@ -150,11 +150,24 @@ export abstract class Optimizer {
   }
   /** @internal One step, with what is to happen before and after. */
   protected hooked<L>(args: readonly unknown[], step: () => L): L {
-    for (const hook of [...globalHooks.before, ...this.#hooks.beforeStep]) hook(this, args);
+    this.#before(args);
     const loss = step();
+    this.#after(args);
+    return loss;
+  }
+  /** @internal */
+  protected async hookedAsync<L>(args: readonly unknown[], step: () => Promise<L>): Promise<L> {
+    this.#before(args);
+    const loss = await step();
+    this.#after(args);
+    return loss;
+  }
+  #before(args: readonly unknown[]): void {
+    for (const hook of [...globalHooks.before, ...this.#hooks.beforeStep]) hook(this, args);
+  }
+  #after(args: readonly unknown[]): void {
     this._step_count++;
     for (const hook of [...this.#hooks.afterStep, ...globalHooks.after]) hook(this, args);
-    return loss;
   }
   private updateAll<L>(closure: (() => L) | null): L | null {
     const loss = closure === null ? null : enable_grad(closure);

@@ -75,10 +75,11 @@ async function runSearch(env: Env, c: OptimiserCase): Promise<void> {
     const optimizer = make(env, `optim.${c.optimiser}`, [groupsOf(env, c, params)], settings(env).record(c.options));
     return { params, optimizer, loss: (): TensorLike => lossOf(env, x, y, [...params.values()]) };
   });
+  const method = session.readsAtOnce ? "step" : "step_async";
   let width = 0;
   for (let step = 0; step < c.losses.length; step++) {
     await part(`step ${step}`, async () => {
-      for (const { optimizer, loss } of runs) await send(optimizer, "step", closure(optimizer, loss));
+      await Promise.all(runs.map(({ optimizer, loss }) => send(optimizer, method, closure(optimizer, loss))));
       for (const [name, history] of histories) {
         const [own, ...twins] = await Promise.all(runs.map(({ params }) => session.read(params.get(name)!)));
         width = Math.max(width, ...twins.map((twin) => distance(own, twin)));
