@@ -12,6 +12,7 @@ import { replaying } from "../engine/blocking.ts";
 import { levelsOf, strideOf } from "../engine/hidden.ts";
 import { record } from "../engine/node.ts";
 import { reveal } from "../engine/reveal.ts";
+import { describe } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
 import { as_strided_backward } from "../ops/views.ts";
 
@@ -311,7 +312,16 @@ function rootGrad(t: Tensor, gradient: Tensor | null | undefined): Tensor {
   return gradient;
 }
 
-const list = <T>(x: T | readonly T[]): readonly T[] => (Array.isArray(x) ? (x as readonly T[]) : [x as T]);
+type MaybeTensors = Tensor | null | readonly (Tensor | null)[];
+/** One tensor or several, as a list. */
+function tensorList(op: string, name: string, x: MaybeTensors, nulls = false): readonly Tensor[] {
+  const list = (Array.isArray(x) ? x : [x]) as readonly Tensor[];
+  for (const t of list) {
+    if (t instanceof Tensor || (nulls && t === null)) continue;
+    throw new TypeError(`${op}: argument '${name}' must be a Tensor or a list of Tensors, not ${describe(t)}`);
+  }
+  return list;
+}
 
 export interface BackwardOptions {
   retain_graph?: boolean | null;
@@ -323,18 +333,19 @@ export interface BackwardOptions {
 export function backward(
   tensors: Tensor | readonly Tensor[],
   grad_tensors: Tensor | readonly (Tensor | null)[] | null = null,
-  { retain_graph = null, create_graph = false, inputs = null }: BackwardOptions = {},
+  given: BackwardOptions | null = null,
 ): void {
-  const roots = list(tensors);
-  const given = grad_tensors === null ? [] : list(grad_tensors as Tensor);
+  const { retain_graph = null, create_graph = false, inputs = null } = given ?? {};
+  const roots = tensorList("backward", "tensors", tensors);
+  const seeds = grad_tensors === null ? [] : tensorList("backward", "grad_tensors", grad_tensors, true);
   const edges = roots.map((t) => rootEdge(t, "backward"));
-  const grads = roots.map((t, i) => rootGrad(t, given[i]));
+  const grads = roots.map((t, i) => rootGrad(t, seeds[i]));
   const options = { create_graph, retain_graph: retain_graph ?? create_graph };
   if (inputs === null) {
     walk(edges, grads, { ...options, inputs: null });
     return;
   }
-  const targets = list(inputs);
+  const targets = tensorList("backward", "inputs", inputs);
   const found = walk(edges, grads, { ...options, inputs: targets.map((t) => rootEdge(t, "backward: inputs")) });
   const previous = setGradEnabled(create_graph);
   found.forEach((g, i) => {
@@ -355,17 +366,13 @@ export interface GradOptions {
 export function grad(
   outputs: Tensor | readonly Tensor[],
   inputs: Tensor | readonly Tensor[],
-  {
-    grad_outputs = null,
-    retain_graph = null,
-    create_graph = false,
-    allow_unused = null,
-    materialize_grads = false,
-  }: GradOptions = {},
+  options: GradOptions | null = null,
 ): (Tensor | null)[] {
-  const roots = list(outputs);
-  const targets = list(inputs);
-  const given = grad_outputs === null ? [] : list(grad_outputs as Tensor);
+  const { grad_outputs = null, retain_graph = null, create_graph = false } = options ?? {};
+  const { allow_unused = null, materialize_grads = false } = options ?? {};
+  const roots = tensorList("grad", "outputs", outputs);
+  const targets = tensorList("grad", "inputs", inputs);
+  const given = grad_outputs === null ? [] : tensorList("grad", "grad_outputs", grad_outputs, true);
   const edges = roots.map((t) => rootEdge(t, "grad"));
   const grads = roots.map((t, i) => rootGrad(t, given[i]));
   const wanted = targets.map((t) => {

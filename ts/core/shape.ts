@@ -76,7 +76,7 @@ export function broadcastStrides(shape: Shape, strides: Shape, target: Shape): S
 export function normalizeDim(op: string, dim: number, ndim: number): number {
   const n = Math.max(ndim, 1);
   if (!Number.isInteger(dim) || dim < -n || dim >= n) {
-    throw new IndexError(`${op}: dimension out of range (expected to be in [${-n}, ${n - 1}], but got ${dim})`);
+    throw new IndexError(`${op}: dimension out of range (expected to be in [${-n}, ${n - 1}], but got ${String(dim)})`);
   }
   return dim < 0 ? dim + n : dim;
 }

@@ -49,7 +49,7 @@ export function withComplexRule(
     const rule = rules.get(name) as ((...args: unknown[]) => unknown) | undefined;
     if (rule !== undefined) {
       const bound = bindOp(name, signature, given);
-      if (signature.tensors.includes(0) && !bound.some((x) => x instanceof Tensor)) {
+      if (["tensor", "operand"].includes(signature.kinds[0]!) && !bound.some((x) => x instanceof Tensor)) {
         checkTensor(name, signature.names[0]!, bound[0]);
       }
       return rule.apply(fn, bound);

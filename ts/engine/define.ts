@@ -15,8 +15,9 @@ import { withBatching } from "./batching.ts";
 import { withComplexRule } from "./complex.ts";
 import { Context, NoContext, record } from "./node.ts";
 import { withObserver } from "./observe.ts";
+import type { Kind } from "./kinds.ts";
 import { alias } from "./run.ts";
-import { bindOp, checkTensor, checkTensors, parseSignature, type Signature } from "./signature.ts";
+import { bindOp, parseSignature, type Signature } from "./signature.ts";
 
 export interface OpInfo {
   readonly name: string;
@@ -65,8 +66,10 @@ export interface OpOptions {
   readonly inplace?: boolean;
   /** Whether it takes complex arguments as they are. Default: views and composites do; others have a rule (engine/complex.ts) or refuse. */
   readonly complex?: boolean;
-  /** The first argument may be a number, beside a tensor. */
-  readonly numbers?: boolean;
+  /** Names of the arguments for which numbers may stand. */
+  readonly tensors?: readonly string[];
+  /** What arguments may be where their names do not tell (engine/kinds.ts). */
+  readonly kinds?: Readonly<Record<string, Kind>>;
 }
 
 export function makeOp<O>(
@@ -76,7 +79,8 @@ export function makeOp<O>(
   options: OpOptions & { readonly grad?: unknown; readonly backward?: unknown },
   call: (info: OpInfo) => (...args: never[]) => unknown,
 ): O {
-  const sig = parseSignature(signature);
+  // Only we call what has no description.
+  const sig = parseSignature(signature, options.doc === "" ? null : (options.tensors ?? []), options.kinds);
   const first = sig.names[0];
   const own = first === "input" || first === "self" || first === "tensor" || first === "condition";
   const method = options.method ?? own;
@@ -100,11 +104,7 @@ export function makeOp<O>(
 export function composite<O>(name: string, signature: string, options: OpOptions, body: (...args: never[]) => unknown): O {
   return makeOp<O>(name, signature, "composite", options, (info) => {
     const fn = body as (...args: unknown[]) => unknown;
-    return (...given: unknown[]) => {
-      const args = bindOp(name, info.signature, given);
-      if (options.numbers !== true) checkTensors(name, info.signature, args);
-      return fn(...args);
-    };
+    return (...given: unknown[]) => fn(...bindOp(name, info.signature, given));
   });
 }
 
@@ -125,7 +125,6 @@ export function defineOp<O>(name: string, signature: string, rule: OpRule): O {
   const backward = rule.backward as ((ctx: Context, ...grads: unknown[]) => readonly Gradient[]) | undefined;
   return makeOp<O>(name, signature, "primitive", rule, (info) => (...given: unknown[]) => {
     const args = bindOp(name, info.signature, given);
-    if (rule.numbers !== true) checkTensors(name, info.signature, args);
     return callPrimitive(name, args, forward, backward);
   });
 }
@@ -215,8 +214,7 @@ export function defineView<O>(name: string, signature: string, rule: ViewRule): 
   const backward = rule.backward as (grad: Tensor, input: Geometry, ...args: unknown[]) => Tensor;
   return makeOp<O>(name, signature, "view", rule, (info) => (...given: unknown[]) => {
     const args = bindOp(name, info.signature, given);
-    const input = args[0];
-    checkTensor(name, info.signature.names[0]!, input);
+    const input = args[0] as Tensor;
     const rest = args.slice(1);
     const g = geometry(input, ...rest);
     // Not the input itself: the graph must not keep its memory alive.

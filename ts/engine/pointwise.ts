@@ -11,6 +11,7 @@ import { deferMap, makeTemplate, type Template } from "./fusion.ts";
 import { Context, record } from "./node.ts";
 import { resultType } from "./promotion.ts";
 import { commonDevice, moved } from "./run.ts";
+import { checkKind } from "./kinds.ts";
 import { asNumber, bindOp, isOptions } from "./signature.ts";
 
 /**
@@ -56,7 +57,8 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
     const tensorAt = tensorNames.map((n) => names.indexOf(n));
     const scalarAt = scalarNames.map((n) => names.indexOf(n));
     const staticAt = names.map((_, i) => i).filter((i) => !tensorAt.includes(i) && !scalarAt.includes(i));
-    const numeric = info.signature.numeric.filter((i) => !tensorAt.includes(i));
+    const { kinds } = info.signature;
+    const parameters = [...staticAt, ...scalarAt];
     const simple = staticAt.length === 0 && rule.check === undefined && rule.variant === undefined;
     const gradRules = tensorNames.map((n) => rule.grad?.[n] ?? null);
     const templates = new Map<number | string, Template>();
@@ -64,12 +66,13 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
     return (...given: unknown[]): Tensor => {
       let args = given;
       const n = given.length;
-      if (n > positional || (n > 0 && isOptions(given[n - 1])) || n < names.length) {
-        if (n >= tensorAt.length && n <= positional && !isOptions(given[n - 1])) {
-          for (let i = 0; i < names.length; i++) if (given[i] === undefined) given[i] = defaults[i];
-        } else args = bindOp(name, info.signature, given);
+      if (n < tensorAt.length || n > positional || isOptions(given[n - 1])) args = bindOp(name, info.signature, given);
+      else if (parameters.length > 0) {
+        for (let i = 0; i < names.length; i++) if (given[i] === undefined) given[i] = defaults[i];
+        for (const i of parameters) {
+          if (args[i] !== defaults[i]) args[i] = checkKind(name, names[i]!, kinds[i]!, defaults[i], asNumber(args[i]));
+        }
       }
-      for (const i of numeric) if (args[i] instanceof Tensor) args[i] = asNumber(args[i]);
 
       // Shapes, device and promoted type; the common case of equal dtypes first.
       const inputs: Tensor[] = [];
@@ -82,6 +85,8 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
       for (let i = 0; i < tensorAt.length; i++) {
         const a = args[tensorAt[i]!];
         if (!(a instanceof Tensor)) {
+          const at = tensorAt[i]!;
+          if (kinds[at] === "tensor") checkKind(name, names[at]!, "tensor", undefined, a);
           plain = false;
           continue;
         }

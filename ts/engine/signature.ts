@@ -6,6 +6,9 @@
 import { FloatScalar } from "../core/dtype.ts";
 import { NotImplementedError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
+import { checkKind, describe, isNumeric, type Kind, kindOf } from "./kinds.ts";
+
+export { describe };
 
 export interface Signature {
   readonly text: string;
@@ -16,36 +19,18 @@ export interface Signature {
   readonly defaults: readonly unknown[];
   /** `*shape`: the name of a variadic first-rest argument, which takes numbers or one list. */
   readonly variadic: number;
+  /** What each may be. */
+  readonly kinds: readonly Kind[];
   /** Places of numbers and lists of them, for which PyTorch takes a tensor without dimensions, too. */
   readonly numeric: readonly number[];
-  /** Places of tensors that nothing else can stand for, but what the default is. */
-  readonly tensors: readonly number[];
-  /** The place of the argument named dtype, or -1. */
-  readonly dtype: number;
 }
 
-/** Parameters that are numbers or lists of numbers in every op that has them. */
-const NUMBERS = new Set(
-  (
-    "dim dims dim0 dim1 dim2 size sizes shape stride strides storage_offset offset k steps base chunks sections indices_or_sections " +
-    "split_size_or_sections split_size split_sizes start end step length diagonal kernel_size padding output_padding dilation groups " +
-    "output_size output_ratio scale_factor normalized_shape num_groups num_classes upscale_factor downscale_factor alpha beta " +
-    "fill_value eps threshold lambda lambd negative_slope min_val max_val norm_type maxnorm rtol atol correction decimals tau delta margin ord " +
-    "padding_value window_length rcond s low high row col m edge_order shifts destination pad d from to sigma lower"
-  ).split(" "),
-);
-
-/** Parameters that are numbers where their default is one. */
-const PLAIN = new Set(["n", "p", "value"]);
-
-/** Parameters that are tensors in every op that has them. */
-const TENSORS = new Set(
-  "input tensor mask weight bias batch1 batch2 mat vec anchor positive negative x1 x2 theta grid running_mean running_var".split(
-    " ",
-  ),
-);
-
-export function parseSignature(text: string): Signature {
+/** `operands`: tensors for which numbers may stand, null where nothing is to be checked; `own`: kinds that names do not tell. */
+export function parseSignature(
+  text: string,
+  operands: readonly string[] | null = null,
+  own: Readonly<Record<string, Kind>> = {},
+): Signature {
   const names: string[] = [];
   const defaults: unknown[] = [];
   let positional = -1;
@@ -61,26 +46,19 @@ export function parseSignature(text: string): Signature {
     names.push(left.replace(/^\*/, ""));
     defaults.push(right === undefined ? undefined : literal(right));
   }
-  const places = (of: (name: string, i: number) => boolean): number[] => names.flatMap((name, i) => (of(name, i) ? [i] : []));
+  const kinds = names.map((name, i): Kind => {
+    if (operands === null) return "any";
+    return own[name] ?? (operands.includes(name) ? "operand" : kindOf(name, i, names, defaults[i]));
+  });
   return {
     text,
     names,
     positional: positional < 0 ? names.length : positional,
     defaults,
     variadic,
-    numeric: places((name, i) => isNumeric(name, i, names, defaults[i])),
-    dtype: names.indexOf("dtype"),
-    tensors: places(
-      (name, i) => (TENSORS.has(name) && (name !== "input" || i === 0)) || (name === "target" && names.includes("reduction")),
-    ),
+    kinds,
+    numeric: kinds.flatMap((kind, i) => (isNumeric(kind) ? [i] : [])),
   };
-}
-
-function isNumeric(name: string, at: number, names: readonly string[], usual: unknown): boolean {
-  // In `max(input, other)` a tensor may stand where dim is.
-  if (name === "dim" && names.includes("other")) return false;
-  if (NUMBERS.has(name) || typeof usual === "boolean") return true;
-  return PLAIN.has(name) && (at === 0 || typeof usual === "number" || (name === "p" && usual === undefined));
 }
 
 function literal(text: string): unknown {
@@ -128,7 +106,9 @@ export function bindArguments(op: string, sig: Signature, given: readonly unknow
         throw new NotImplementedError(`${op}: writing into out is not supported; use the result, or copy_ it`);
       if (at < 0) throw new TypeError(`${op}(${sig.text}) got an unexpected keyword argument '${key}'`);
       if (at < taken) throw new TypeError(`${op}(${sig.text}) got multiple values for argument '${key}'`);
-      bound[at] = options[key];
+      const x = options[key];
+      // The list by name may be one number, too.
+      bound[at] = at === sig.variadic && x !== null && x !== undefined && !Array.isArray(x) ? [x] : x;
     }
   }
   for (let i = 0; i < bound.length; i++) {
@@ -141,17 +121,15 @@ export function bindArguments(op: string, sig: Signature, given: readonly unknow
   return bound;
 }
 
-/** The same for an op: a tensor without dimensions may stand for a number, and a dtype must be one. */
+/** The same for an op: a tensor without dimensions may stand for a number, and every argument must be of its kind. */
 export function bindOp(op: string, sig: Signature, given: readonly unknown[]): unknown[] {
   const bound = bindArguments(op, sig, given);
-  for (const i of sig.numeric) if (typeof bound[i] === "object" && bound[i] !== null) bound[i] = asNumber(bound[i]);
-  if (sig.dtype >= 0) checkDType(op, bound[sig.dtype]);
+  const { kinds, numeric, defaults, names } = sig;
+  for (const i of numeric) if (typeof bound[i] === "object" && bound[i] !== null) bound[i] = asNumber(bound[i]);
+  for (let i = 0; i < kinds.length; i++) {
+    if (bound[i] !== defaults[i]) bound[i] = checkKind(op, names[i]!, kinds[i]!, defaults[i], bound[i]);
+  }
   return bound;
-}
-
-function checkDType(op: string, x: unknown): void {
-  if (x === null || (typeof x === "object" && "itemsize" in x && !(x instanceof Tensor))) return;
-  throw new TypeError(`${op}: argument 'dtype' must be a dtype (torch.float32, say), not ${describe(x)}`);
 }
 
 /** A tensor without dimensions as the number in it, in lists, too; everything else as it is. */
@@ -163,25 +141,11 @@ export function asNumber(x: unknown): unknown {
   return x.dtype.is_floating_point && typeof value === "number" ? new FloatScalar(value) : value;
 }
 
-/** Throws a TypeError where something else has come for a tensor. */
-export function checkTensors(op: string, sig: Signature, bound: readonly unknown[]): void {
-  for (const i of sig.tensors) {
-    const x = bound[i];
-    if (!(x instanceof Tensor) && (x !== null || i === 0)) checkTensor(op, sig.names[i]!, x);
-  }
-}
-
 /** A tensor argument, or a TypeError that says what came instead. */
 export function checkTensor(op: string, name: string, x: unknown): asserts x is Tensor {
   if (!(x instanceof Tensor)) {
     throw new TypeError(`${op}: argument '${name}' must be Tensor, not ${describe(x)}`);
   }
-}
-
-export function describe(x: unknown): string {
-  if (x === null) return "null";
-  if (Array.isArray(x)) return "array";
-  return typeof x === "object" ? x.constructor.name : typeof x;
 }
 
 type Merge<P extends readonly object[]> = P extends readonly [infer H, ...infer T extends object[]] ? H & Merge<T> : object;

@@ -277,7 +277,7 @@ export const float_power: PowOp = composite(
   {
     doc: "input to the power of exponent, in float64.",
     inplace: true,
-    numbers: true,
+    tensors: ["input", "exponent"],
   },
   (input: Operand, exponent: Operand) => {
     const wide = (x: Operand): Operand => (x instanceof Tensor ? x.to(float64) : x);
@@ -369,6 +369,7 @@ function checkValue(name: string, { value }: Values, dtype: DType): void {
 
 export const addcmul: AddcOp = pointwise("addcmul", "input, tensor1, tensor2, *, value=1", {
   doc: "input + value * tensor1 * tensor2.",
+  kinds: { input: "tensor", tensor1: "tensor", tensor2: "tensor" },
   inplace: true,
   tensors: three,
   scalars: ["value"],
@@ -383,6 +384,7 @@ export const addcmul: AddcOp = pointwise("addcmul", "input, tensor1, tensor2, *,
 
 export const addcdiv: AddcOp = pointwise("addcdiv", "input, tensor1, tensor2, *, value=1", {
   doc: "input + value * tensor1 / tensor2.",
+  kinds: { input: "tensor", tensor1: "tensor", tensor2: "tensor" },
   inplace: true,
   tensors: three,
   scalars: ["value"],

@@ -95,6 +95,7 @@ export const isclose: Op<[input: Tensor, ...Tolerance], Tensor, "method"> = poin
   {
     doc: "|input - other| <= atol + rtol * |other|, elementwise.",
     tensors: both,
+    kinds: { input: "tensor", other: "tensor" },
     check: (values) => checkClose("isclose", values),
     expr({ input, other }, { rtol, atol, equal_nan }, dtype) {
       let close = e.eq(input!, other!);
@@ -160,6 +161,7 @@ export const where: WhereOp = composite(
   {
     doc: "input where condition holds, else other; with the condition alone, the indices of its non-zero elements.",
     method: false,
+    tensors: ["input", "other"],
   },
   (condition: Tensor, input: Operand | null, other: Operand | null) => {
     if (input === null || other === null) return condition.nonzero({ as_tuple: true }) as unknown as Tensor;
@@ -209,13 +211,15 @@ export const isin: IsinOp = composite(
   "elements, test_elements, *, assume_unique=False, invert=False",
   {
     doc: "Whether each element is one of test_elements.",
+    tensors: ["elements", "test_elements"],
   },
   (elements: Operand, test: Operand, _unique: boolean, invert: boolean) => {
     for (const x of [elements, test]) {
       if (!(x instanceof Tensor) || !x.dtype.is_complex) continue;
       throw new RuntimeError(`isin: expected real elements and test_elements, which have an order, got ${x.dtype}`);
     }
-    const known = (elements instanceof Tensor ? elements : test) as Tensor;
+    const known = elements instanceof Tensor ? elements : test;
+    if (!(known instanceof Tensor)) throw new TypeError("isin: elements or test_elements must be a Tensor, got two numbers");
     const a = elements instanceof Tensor ? elements : known.new_full([], elements as Scalar);
     const b = test instanceof Tensor ? test.reshape([-1]) : known.new_full([1], test as Scalar);
     const found = a.unsqueeze(-1).eq(b).any(-1);

@@ -74,6 +74,7 @@ export const linspace: SpaceOp<[]> = composite(
   `start, end, steps, ${OPTIONS}`,
   {
     doc: "Evenly spaced values from start to end, both included.",
+    tensors: ["start", "end"],
   },
   (start: End, end: End, steps: Scalar, dtype: DType | null, device: Place, rg: boolean) => {
     const n = checkSteps("linspace", steps);
@@ -87,6 +88,7 @@ export const logspace: SpaceOp<[{ base?: number }]> = composite(
   `start, end, steps, base=10, ${OPTIONS}`,
   {
     doc: "Powers of base whose exponents are evenly spaced from start to end.",
+    tensors: ["start", "end"],
   },
   (start: End, end: End, steps: Scalar, base: Scalar, dtype: DType | null, device: Place, rg: boolean) => {
     const n = checkSteps("logspace", steps);
@@ -324,6 +326,9 @@ export const frombuffer: BufferOp = composite(
   "buffer, *, dtype=None, count=-1, offset=0, requires_grad=False, device=None",
   { doc: "A vector of the numbers of dtype in a buffer, from byte `offset` on." },
   (buffer: ArrayBuffer | TypedArray, dtype: DType | null, count: number, offset: number, rg: boolean, device: Place) => {
+    if (!ArrayBuffer.isView(buffer) && !Object.prototype.toString.call(buffer).endsWith("ArrayBuffer]")) {
+      throw new TypeError(`frombuffer: argument 'buffer' must be an ArrayBuffer or a typed array, not ${describe(buffer)}`);
+    }
     const bytes = ArrayBuffer.isView(buffer)
       ? new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength)
       : new Uint8Array(buffer);

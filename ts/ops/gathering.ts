@@ -115,6 +115,7 @@ export const scatter: ScatterOp = composite(
   "scatter",
   "input, dim, index, src=None, *, value=None, reduce=None",
   {
+    tensors: ["src"],
     doc: "A copy of input with input[index[i][j]][j] = src[i][j] for dim 0, and so on; src may be a number.",
     inplace: true,
   },

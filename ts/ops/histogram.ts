@@ -5,7 +5,7 @@ import { RuntimeError } from "../core/errors.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, named, type Op } from "../engine/define.ts";
-import { checkTensor, type Args } from "../engine/signature.ts";
+import { checkTensor, describe, type Args } from "../engine/signature.ts";
 import { linspace } from "./creation_more.ts";
 import { searchsorted } from "./sorting.ts";
 
@@ -113,6 +113,8 @@ export const histogramdd: HistogramDdOp = composite(
     if (input.ndim < 2)
       throw new RuntimeError(`histogramdd: input tensor should have at least 2 dimensions, but got ${input.ndim}`);
     const columns = input.shape.at(-1)!;
+    if (typeof bins !== "number" && !Array.isArray(bins))
+      throw new TypeError(`histogramdd: argument 'bins' must be int or a list, not ${describe(bins)}`);
     const list = typeof bins === "number" ? new Array<number>(columns).fill(bins) : [...bins];
     if (list.length !== columns) {
       throw new RuntimeError(

@@ -328,6 +328,7 @@ function stripped(value: Tensor, n: number): Tensor {
 
 /** Items in PyTorch's own spelling, as `"..., 1:-1:2, None"`. */
 function parseItems(text: string): IndexItem[] {
+  if (typeof text !== "string") throw new TypeError(`at: expected the index as a string ("0, 1:3"), got ${describe(text)}`);
   const parts = text.split(/,(?![^[]*\])/).map((s) => s.trim());
   if (parts.at(-1) === "") parts.pop();
   const fail = (part: string): never => {

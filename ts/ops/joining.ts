@@ -288,6 +288,9 @@ export const unsafe_split: PartsOp<Args<[{ split_size: SplitSize }, { dim?: numb
 type Sections = number | readonly number[] | Tensor;
 type TensorSplitOp = PartsOp<Args<[{ indices_or_sections: Sections }, { dim?: number }]>>;
 
+/** Parts that a list can hold. */
+const MOST = 2 ** 31;
+
 function tensorSplit(op: string, input: Tensor, where: Sections, dim: number): Tensor[] {
   if (input.ndim === 0) {
     throw new RuntimeError(`${op}: expected at least a 1-dimensional tensor, but got a tensor with 0 dims`);
@@ -307,6 +310,7 @@ function tensorSplit(op: string, input: Tensor, where: Sections, dim: number): T
   } else at = where;
   if (typeof at === "number") {
     if (!(at > 0)) throw new RuntimeError(`${op}: number of sections must be larger than 0, got ${at}`);
+    if (at > MOST) throw new RuntimeError(`${op}: ${at} sections are more than there is room for`);
     const [small, larger] = [Math.floor(n / at), n % at];
     return cut(
       input,

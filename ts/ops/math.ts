@@ -1,6 +1,6 @@
 /** Functions of one number, elementwise: rounding, exponentials, logarithms, trigonometry, and the usual special functions. */
 
-import { Category, type DType } from "../core/dtype.ts";
+import { Category, type DType, get_default_dtype } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
@@ -9,7 +9,7 @@ import type { Args } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/expr.ts";
 import type { UnaryOp } from "./arithmetic.ts";
-import { zeros_like } from "./creation.ts";
+import { arange, zeros_like } from "./creation.ts";
 import { gate } from "./gates.ts";
 
 type Formula = (g: Tensor, input: Tensor) => Tensor;
@@ -370,11 +370,14 @@ export const mvlgamma: MvlgammaOp = composite(
   {
     doc: "The logarithm of the multivariate gamma function of dimension p: p (p - 1) / 4 ln pi + the sum of lgamma(input - j / 2), j < p.",
     inplace: true,
+    kinds: { p: "int" },
   },
   (input: Tensor, p: number) => {
     if (p < 1) throw new RuntimeError(`mvlgamma: p has to be greater than or equal to 1, got ${p}`);
-    let sum = lgamma(input);
-    for (let j = 1; j < p; j++) sum = sum.add(lgamma(input.sub(j / 2)));
-    return sum.add((p * (p - 1) * Math.log(Math.PI)) / 4);
+    const x = input.dtype.differentiable ? input : input.to(get_default_dtype());
+    const halves = arange(0, p / 2, 0.5, { dtype: x.dtype, device: x.device });
+    return lgamma(x.unsqueeze(-1).sub(halves))
+      .sum(-1)
+      .add((p * (p - 1) * Math.log(Math.PI)) / 4);
   },
 );

@@ -74,7 +74,7 @@ export const nextafter: TensorPairOp = pointwise("nextafter", "input, other", {
 export const ldexp: BinaryOp = composite(
   "ldexp",
   "input, other",
-  { doc: "input * 2^other.", inplace: true },
+  { doc: "input * 2^other.", inplace: true, tensors: ["other"] },
   (input: Tensor, other: Operand) => {
     checkTensor("ldexp", "input", input);
     return input.mul(pow(new FloatScalar(2), other));

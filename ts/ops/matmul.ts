@@ -3,11 +3,11 @@
 import { bool, promote_types, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled } from "../core/grad_mode.ts";
-import { broadcastShapes, formatShape, numelOf, type Shape } from "../core/shape.ts";
+import { broadcastShapes, formatShape, normalizeDim, numelOf, type Shape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, type Op } from "../engine/define.ts";
 import { commonDevice } from "../engine/run.ts";
-import { checkTensor, type Args } from "../engine/signature.ts";
+import { checkTensor, describe, type Args } from "../engine/signature.ts";
 import { dropBatch, oneBatch, product } from "./product.ts";
 
 type Method<A extends readonly unknown[]> = Op<[input: Tensor, ...A], Tensor, "method">;
@@ -231,16 +231,21 @@ export const tensordot: TensordotOp = composite(
     doc: "Contracts the last dims of a with the first of b, or the two lists of dims given.",
   },
   (a: Tensor, b: Tensor, dims: number | readonly [readonly number[], readonly number[]]) => {
+    const isPair =
+      Array.isArray(dims) && dims.length === 2 && dims.every((list) => Array.isArray(list) && list.every(Number.isInteger));
+    if (!Number.isInteger(dims) && !isPair) {
+      throw new TypeError(`tensordot: argument 'dims' must be int or two lists of ints of one length, not ${describe(dims)}`);
+    }
+    if (typeof dims === "number" && (dims < 0 || dims > Math.min(a.ndim, b.ndim))) {
+      throw new RuntimeError(`tensordot: expects dims >= 0 and <= both tensors' dimensions, but got dims=${dims}`);
+    }
     let [left, right] =
       typeof dims === "number"
         ? [Array.from({ length: dims }, (_, i) => a.ndim - dims + i), Array.from({ length: dims }, (_, i) => i)]
         : dims;
-    if (typeof dims === "number" && (dims < 0 || dims > Math.min(a.ndim, b.ndim))) {
-      throw new RuntimeError(`tensordot: expects dims >= 0 and <= both tensors' dimensions, but got dims=${dims}`);
-    }
     if (left.length !== right.length) throw new RuntimeError("tensordot: both dimension lists should have same length");
-    left = left.map((d) => (d < 0 ? d + a.ndim : d));
-    right = right.map((d) => (d < 0 ? d + b.ndim : d));
+    left = left.map((d) => normalizeDim("tensordot", d, a.ndim));
+    right = right.map((d) => normalizeDim("tensordot", d, b.ndim));
     // A dimension of size 1 stands for all of the other's.
     const lone = (t: Tensor, own: readonly number[], other: Tensor, theirs: readonly number[]): Tensor => {
       const dims = own.filter((d, i) => t.shape[d] !== 1 && other.shape[theirs[i]!] === 1);

@@ -11,7 +11,7 @@ import * as math from "./math.ts";
 type Reflected = Op<[self: Tensor, ...Args<[{ other: Operand }]>], Tensor, "method">;
 
 function reflected(name: string, sign: string, body: (self: Tensor, other: Operand) => Tensor): Reflected {
-  return composite(name, "self, other", { doc: `other ${sign} self.` }, body);
+  return composite(name, "self, other", { doc: `other ${sign} self.`, tensors: ["other"] }, body);
 }
 
 /** Ops take a number as their first argument too where the second is a tensor. */
@@ -38,7 +38,7 @@ type WhereMethod = Op<[self: Tensor, ...Args<[{ condition: Tensor }, { other: Op
 export const where: WhereMethod = composite(
   "where",
   "self, condition, other",
-  { doc: "self where condition holds, else other." },
+  { doc: "self where condition holds, else other.", tensors: ["other"] },
   (self: Tensor, condition: Tensor, other: Operand) => compare.where(condition, self, other),
 );
 

@@ -275,7 +275,7 @@ type RandintOp = Op<
 export const randint: RandintOp = composite(
   "randint",
   "low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False",
-  { doc: "Whole numbers from low (0) up to but not including high." },
+  { doc: "Whole numbers from low (0) up to but not including high.", kinds: { high: "long or list" } },
   (
     low: number,
     high: number | Shape | null,
@@ -565,6 +565,7 @@ export const bernoulli_: InPlaceOp<[{ p?: Parameter }]> = composite(
   "bernoulli_",
   "self, p=0.5, *, generator=None",
   {
+    tensors: ["p"],
     doc: "1 with probability p, else 0.",
     complex: false,
   },

@@ -376,7 +376,7 @@ type BucketizeOp = Op<
 
 export const bucketize: BucketizeOp = defineOp("bucketize", "input, boundaries, *, out_int32=False, right=False", {
   doc: "Which interval of the sorted boundaries each value falls into.",
-  numbers: true,
+  tensors: ["input"],
   method: false,
   forward(_ctx, input: Tensor | Scalar, boundaries: Tensor, out_int32: boolean, right: boolean) {
     checkTensor("bucketize", "boundaries", boundaries);

@@ -67,7 +67,7 @@ function polynomial(name: string, doc: string, { first, next, limit, known }: Fa
   return composite(
     name,
     "input, n",
-    { doc: `${doc}; n is rounded towards 0, and negative n give 0.`, method: false, numbers: true, complex: false },
+    { doc: `${doc}; n is rounded towards 0, and negative n give 0.`, method: false, tensors: ["input", "n"], complex: false },
     body,
   );
 }

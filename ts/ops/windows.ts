@@ -85,6 +85,7 @@ function selectGeometry(name: string, { shape, strides, offset }: Layout, dim: n
 
 export const select: WindowOp<Args<[{ dim: number }, { index: number }]>> = defineView("select", "input, dim, index", {
   doc: "The part at one index of a dimension, which goes away.",
+  kinds: { index: "int" },
   geometry: (input: Tensor, dim: number, index: number) => selectGeometry("select", layoutOf(input), dim, Number(index)),
   backward: (g, { shape }, dim: number, index: number) =>
     spread(g, shape, selectGeometry("select", denseLayout(shape), dim, Number(index))),
@@ -93,7 +94,7 @@ export const select: WindowOp<Args<[{ dim: number }, { index: number }]>> = defi
 export const select_scatter: WindowOp<Args<[{ src: Tensor }, { dim: number }, { index: number }]>> = composite(
   "select_scatter",
   "input, src, dim, index",
-  { doc: "A copy of input with the part at index of dim replaced by src." },
+  { doc: "A copy of input with the part at index of dim replaced by src.", kinds: { index: "int" } },
   (input: Tensor, src: Tensor, dim: number, index: number) =>
     overwrite("select_scatter", input, src, selectGeometry("select_scatter", denseLayout(input.shape), dim, index)),
 );
@@ -179,6 +180,7 @@ export const narrow: NarrowOp = composite(
   "input, dim, start, length",
   {
     doc: "length elements of a dimension from start on.",
+    kinds: { start: "own" },
   },
   (input: Tensor, dim: number, start: Start, length: number) => {
     const [d, from] = checkNarrow("narrow", input, dim, start, length);
@@ -191,6 +193,7 @@ export const narrow_copy: NarrowOp = composite(
   "input, dim, start, length",
   {
     doc: "As narrow, with memory of its own.",
+    kinds: { start: "own" },
   },
   (input: Tensor, dim: number, start: Start, length: number) => {
     const [d, from] = checkNarrow("narrow_copy", input, dim, start, length);

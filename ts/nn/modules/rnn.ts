@@ -124,7 +124,7 @@ type Recurrence = Op<
 const recurrence: Recurrence = composite(
   "recurrence",
   "input, state, weights, network, run",
-  { doc: "A recurrent network over [length, batch, features].", method: false },
+  { doc: "A recurrent network over [length, batch, features].", method: false, kinds: { weights: "tensors" } },
   (_input: Tensor, _state: State, _weights: readonly Tensor[], _network: Described, run: () => Tensor[]) => run(),
 );
 

@@ -1,6 +1,6 @@
 /** Elementwise functions of complex numbers as formulas of their parts. */
 
-import { bool, type Scalar } from "../../core/dtype.ts";
+import { bool, Complex, type Scalar } from "../../core/dtype.ts";
 import { RuntimeError } from "../../core/errors.ts";
 import { Tensor } from "../../core/tensor.ts";
 import { complexRule, joined, part } from "../../engine/complex.ts";
@@ -223,9 +223,13 @@ complexRule(
 complexRule("isfinite", (z: Tensor) => part(z, 0).isfinite().logical_and(part(z, 1).isfinite()));
 complexRule("isreal", (z: Tensor) => part(z, 1).eq(0));
 complexRule("logical_not", (z: Tensor) => z.eq(0));
+const isTrue = (x: Operand): boolean => (x instanceof Complex ? x.re !== 0 || x.im !== 0 : Number(x) !== 0);
 for (const name of ["logical_and", "logical_or", "logical_xor"] as const) {
-  const truth = (x: Tensor): Tensor => (x.dtype.is_complex ? x.ne(0) : x.to(bool));
-  complexRule(name, (x: Tensor, y: Tensor) => truth(x)[name](truth(y)));
+  const truth = (x: Operand): Operand => (x instanceof Tensor ? (x.dtype.is_complex ? x.ne(0) : x.to(bool)) : isTrue(x));
+  complexRule(name, (x: Operand, y: Operand) => {
+    const [a, b] = x instanceof Tensor ? [x, y] : [y as Tensor, x];
+    return (truth(a) as Tensor)[name](truth(b) as Tensor);
+  });
 }
 
 complexRule("addcmul", (input: Tensor, x: Tensor, y: Tensor, value: Scalar) => input.add(x.mul(y).mul(value)));

@@ -40,7 +40,7 @@ interface FlashState {
 
 /** q [B, L, E], k [B, S, E], v [B, S, Ev], mask [B, L, S] or null → [B, L, Ev], without ever holding all scores. */
 const flash_attention: FlashOp = defineOp("scaled_dot_product_attention", "q, k, v, mask, scale, causal", {
-  doc: "softmax(scale q kᵀ + mask) v by a fused kernel.",
+  doc: "",
   method: false,
   forward(ctx, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, scale: number, causal: boolean) {
     const [b, l] = q.shape as [number, number];

@@ -107,8 +107,9 @@ function overChannels(g: Tensor): Tensor {
   return g.sum(g.shape.map((_, d) => d).filter((d) => d !== 1));
 }
 
+/** Correlation of input [N, Cin, ...] with weight [Cout, Cin / groups, ...]. */
 const conv_forward: Forward = defineOp("convolution", "input, weight, bias, params, size", {
-  doc: "Correlation of input [N, Cin, ...] with weight [Cout, Cin / groups, ...].",
+  doc: "",
   method: false,
   forward(ctx, input: Tensor, weight: Tensor, bias: Tensor | null, params: ConvParams, size: Shape) {
     ctx.save(ctx.needs[1] ? input : null, ctx.needs[0] ? weight : null);
@@ -126,8 +127,9 @@ const conv_forward: Forward = defineOp("convolution", "input, weight, bias, para
   },
 });
 
+/** The adjoint of convolution in its input: grad [N, Cout, ...], weight [Cout, Cin / groups, ...] → [N, Cin, ...]. */
 const conv_input_grad: InputGrad = defineOp("convolution_transpose", "grad, weight, bias, params, size", {
-  doc: "The adjoint of convolution in its input: grad [N, Cout, ...], weight [Cout, Cin / groups, ...] → [N, Cin, ...].",
+  doc: "",
   method: false,
   forward(ctx, grad: Tensor, weight: Tensor, bias: Tensor | null, params: ConvParams, size: Shape) {
     ctx.save(ctx.needs[1] ? grad : null, ctx.needs[0] ? weight : null);
@@ -145,8 +147,9 @@ const conv_input_grad: InputGrad = defineOp("convolution_transpose", "grad, weig
   },
 });
 
+/** The gradient of convolution's weight, of the given size. */
 const conv_weight_grad: WeightGrad = defineOp("convolution_weight", "grad, input, params, size", {
-  doc: "The gradient of convolution's weight, of the given size.",
+  doc: "",
   method: false,
   forward(ctx, grad: Tensor, input: Tensor, params: ConvParams, size: Shape) {
     ctx.save(ctx.needs[1] ? grad : null, ctx.needs[0] ? input : null);

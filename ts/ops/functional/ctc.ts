@@ -85,7 +85,7 @@ type CtcPrimitive = Op<
 >;
 
 const ctc_losses: CtcPrimitive = defineOp("ctc_loss", "log_probs, labels, lengths, blank, zero", {
-  doc: "The losses of each sequence.",
+  doc: "",
   method: false,
   forward(ctx, log_probs: Tensor, labels: number[][], lengths: number[], blank: number, zero: boolean) {
     const [steps, batch, classes] = log_probs.shape as [number, number, number];

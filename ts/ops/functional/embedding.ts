@@ -58,7 +58,7 @@ const embedding_rows: RowsOp = defineOp("embedding", "weight, index, padding_idx
 type BackwardOp = Op<[grad: Tensor, index: Tensor, rows: number, padding_idx: number], Tensor>;
 
 const embedding_backward: BackwardOp = defineOp("embedding_backward", "grad, index, rows, padding_idx", {
-  doc: "Adds the rows of grad at the rows that index names.",
+  doc: "",
   method: false,
   forward(ctx, grad: Tensor, index: Tensor, rows: number, padding_idx: number) {
     ctx.save(index);

@@ -166,6 +166,8 @@ export const interpolate: InterpolateOp = composite(
         `${op}: input and output sizes should be greater than 0, but got input ${formatShape(spatial)} and output ${formatShape(sizes)}`,
       );
     }
+    if (sizes.some((s) => !(s < 2 ** 31)))
+      throw new RuntimeError(`${op}: output sizes ${formatShape(sizes)} are more than there is room for`);
     if (mode === "area") return AREA[n - 1]!(input, sizes);
     const narrow = input.dtype.itemsize === 2 && input.dtype.is_floating_point;
     const exactly: Round = input.dtype.itemsize === 8 ? (x) => x : Math.fround;

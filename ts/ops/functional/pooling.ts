@@ -52,7 +52,7 @@ type MaxPrimitive = Op<[input: Tensor, window: Window | null, shape: Shape], Ten
 
 /** Max pooling, adaptive without a window: the values and where they were. */
 const max_pool: MaxPrimitive = defineOp("max_pool", "input, window, shape", {
-  doc: "Max pooling with indices.",
+  doc: "",
   method: false,
   forward(ctx, input: Tensor, window: Window | null, shape: Shape) {
     const [y, at] = pool(window === null ? "adaptive_max" : "max", [input], shape, window ?? NO_WINDOW, true);
@@ -68,7 +68,7 @@ const max_pool: MaxPrimitive = defineOp("max_pool", "input, window, shape", {
 
 type MaxBackward = Op<[grad: Tensor, indices: Tensor, window: Window | null, shape: Shape], Tensor>;
 const max_pool_backward: MaxBackward = defineOp("max_pool_backward", "grad, indices, window, shape", {
-  doc: "Puts gradients back where the maxima were.",
+  doc: "",
   method: false,
   forward(ctx, grad: Tensor, indices: Tensor, window: Window | null, shape: Shape) {
     ctx.save(indices);
@@ -85,7 +85,7 @@ type AvgPrimitive = Op<[input: Tensor, window: Window | null, shape: Shape], Ten
 
 /** Average pooling, adaptive without a window. */
 const average: AvgPrimitive = defineOp("avg_pool", "input, window, shape", {
-  doc: "Average pooling.",
+  doc: "",
   method: false,
   forward(ctx, input: Tensor, window: Window | null, shape: Shape) {
     ctx.state = { window, shape: input.shape };
@@ -97,7 +97,7 @@ const average: AvgPrimitive = defineOp("avg_pool", "input, window, shape", {
   },
 });
 const average_backward: AvgPrimitive = defineOp("avg_pool_backward", "grad, window, shape", {
-  doc: "The adjoint of average pooling.",
+  doc: "",
   method: false,
   forward(ctx, grad: Tensor, window: Window | null, shape: Shape) {
     ctx.state = { window, shape: grad.shape };
