@@ -3,7 +3,29 @@
 import "./autograd/install.ts";
 
 export { Tensor } from "./core/tensor.ts";
-export * from "./core/dtype.ts";
+export {
+  bfloat16,
+  bool,
+  can_cast,
+  Complex,
+  complex128,
+  complex64,
+  DType,
+  float16,
+  float32,
+  float64,
+  FloatScalar,
+  get_default_dtype,
+  int16,
+  int32,
+  int64,
+  int8,
+  promote_types,
+  type Scalar,
+  set_default_dtype,
+  uint8,
+} from "./core/dtype.ts";
+export * from "./core/numeric_limits.ts";
 export * from "./core/errors.ts";
 export {
   enable_grad,
@@ -31,7 +53,7 @@ export * as overrides from "./overrides.ts";
 export * as random from "./random.ts";
 export * as special from "./ops/special.ts";
 export * as utils from "./utils.ts";
-export { get_default_device, set_default_device } from "./ops/devices.ts";
+export { device, get_default_device, set_default_device } from "./ops/devices.ts";
 export { blocking } from "./engine/blocking.ts";
 export { keep, memory_report, record_memory_history, scope } from "./engine/memory.ts";
 export { run_in_worker, worker_main, type WorkerMain, type WorkerRun, type WorkerTask } from "./workers/worker.ts";
@@ -44,7 +66,15 @@ export {
 export { autocast, type AutocastOptions } from "./engine/autocast.ts";
 export * as amp from "./amp.ts";
 export * as backends from "./backends.ts";
-export { get_float32_matmul_precision, set_float32_matmul_precision } from "./core/settings.ts";
+export {
+  are_deterministic_algorithms_enabled,
+  get_deterministic_debug_mode,
+  get_float32_matmul_precision,
+  is_deterministic_algorithms_warn_only_enabled,
+  set_deterministic_debug_mode,
+  set_float32_matmul_precision,
+  use_deterministic_algorithms,
+} from "./core/settings.ts";
 export * as cuda from "./cuda.ts";
 export * as webgpu from "./webgpu.ts";
 export { from_gpu_buffer } from "./webgpu.ts";

@@ -101,10 +101,12 @@ function gradient({ info }: Listed, entry: Entry | undefined): string {
 
 /** The signature as PyTorch's documentation writes it, and what Tensor has of the op. */
 const call = ({ name, info }: Listed): string => `\`${name}${info === null ? "" : `(${info.signature.text})`}\``;
-function forms({ info }: Listed): string {
+function forms({ name, info }: Listed): string {
   if (info === null) return "";
-  const { method, inplace, name } = info;
-  return [...(method === null ? [] : [`.${method}`]), ...(inplace ? [`.${name}_`] : [])].map((x) => `\`${x}\``).join(" ");
+  const { method, inplace } = info;
+  // A second name has its own forms.
+  const own = method === info.name ? name : method;
+  return [...(own === null ? [] : [`.${own}`]), ...(inplace ? [`.${name}_`] : [])].map((x) => `\`${x}\``).join(" ");
 }
 
 export function opTable(lists: ReadonlyMap<string, readonly Listed[]>, { entries, devices, exceptions }: Runs): string {

@@ -3,7 +3,7 @@
  * way, and which of NVIDIA's libraries may be used. Ops hand on to the device what concerns one call; the rest is read by gpu/cuda.
  */
 
-import { ValueError } from "./errors.ts";
+import { RuntimeError, ValueError } from "./errors.ts";
 
 /** float32 products: "highest": in float32; "high", "medium": TF32 where a device has it. */
 export type Float32MatmulPrecision = "highest" | "high" | "medium";
@@ -50,6 +50,35 @@ export function set_float32_matmul_precision(precision: Float32MatmulPrecision):
 /** What `set_float32_matmul_precision` has set. */
 export function get_float32_matmul_precision(): Float32MatmulPrecision {
   return settings.float32MatmulPrecision;
+}
+
+/** 0: nothing is asked for; 1: to be warned of; 2: only deterministic algorithms. */
+let determinism: 0 | 1 | 2 = 0;
+const MODES = ["default", "warn", "error"];
+
+/**
+ * Asks for deterministic algorithms. There are no others here, on no device: the same calls on the same machine give the same bits, and
+ * nothing ever throws or warns for it. The choice is kept for code that asks for it.
+ */
+export function use_deterministic_algorithms(mode: boolean, { warn_only = false }: { warn_only?: boolean } = {}): void {
+  determinism = !mode ? 0 : warn_only ? 1 : 2;
+}
+export function are_deterministic_algorithms_enabled(): boolean {
+  return determinism > 0;
+}
+export function is_deterministic_algorithms_warn_only_enabled(): boolean {
+  return determinism === 1;
+}
+/** The same choice as a number: 0 or "default", 1 or "warn", 2 or "error". */
+export function set_deterministic_debug_mode(debug_mode: number | string): void {
+  const mode = typeof debug_mode === "string" ? MODES.indexOf(debug_mode) : debug_mode;
+  if (mode !== 0 && mode !== 1 && mode !== 2) {
+    throw new RuntimeError(`invalid value of debug_mode, expected 0, 1, 2 or one of ${MODES.join(", ")}, got ${debug_mode}`);
+  }
+  determinism = mode;
+}
+export function get_deterministic_debug_mode(): 0 | 1 | 2 {
+  return determinism;
 }
 
 let versions: (() => LibraryVersions) | null = null;

@@ -161,6 +161,47 @@ export class Tensor {
     return this.dtype.is_floating_point;
   }
 
+  get is_cpu(): boolean {
+    return this.device.type === "cpu";
+  }
+  get is_cuda(): boolean {
+    return this.device.type === "cuda";
+  }
+  get is_webgpu(): boolean {
+    return this.device.type === "webgpu";
+  }
+  /** Of code that asks for PyTorch's other kinds of tensors: there are only dense ones with memory. */
+  get is_sparse(): false {
+    return false;
+  }
+  get is_quantized(): false {
+    return false;
+  }
+  get is_nested(): false {
+    return false;
+  }
+  get is_meta(): false {
+    return false;
+  }
+  /** Which output of `grad_fn` it is. */
+  get output_nr(): number {
+    return this._outputNr;
+  }
+  /** Whether it keeps its gradient although it is no leaf (`retain_grad`). */
+  get retains_grad(): boolean {
+    return this._retainsGrad;
+  }
+  /** Whether both show the same memory with the same geometry. */
+  is_set_to(tensor: Tensor): boolean {
+    return (
+      this._storage === tensor._storage &&
+      this._offset === tensor._offset &&
+      this.dtype === tensor.dtype &&
+      sameShape(this.shape, tensor.shape) &&
+      sameShape(this._strides, tensor._strides)
+    );
+  }
+
   get requires_grad(): boolean {
     return this._leafRequiresGrad || this.grad_fn !== null;
   }

@@ -1,5 +1,6 @@
-/** Conversions that are methods only: `x.float()`. (As functions their names would be those of dtypes.) */
+/** Conversions and questions that are methods only: `x.float()`. (As functions their names would be those of dtypes.) */
 
+import type { Device } from "../core/device.ts";
 import {
   bfloat16 as BFLOAT16,
   bool as BOOL,
@@ -43,4 +44,24 @@ export const type_as: Op<[self: Tensor, ...Args<[{ other: Tensor }]>], Tensor, "
   "self, other",
   { doc: "self in other's dtype." },
   (self: Tensor, other: Tensor) => self.to(other.dtype),
+);
+
+type MoveOp<A extends readonly unknown[]> = Op<[self: Tensor, ...A], Tensor, "method">;
+
+export const cpu: MoveOp<[options?: { memory_format?: null }]> = composite(
+  "cpu",
+  "self, memory_format=None",
+  { doc: "self in the cpu's memory. From a device that is read asynchronously (webgpu): await to_async." },
+  (self: Tensor) => self.to("cpu"),
+);
+
+type CudaOp = MoveOp<Args<[{ device?: Device | string | number | null }, { non_blocking?: boolean }], { memory_format?: null }>>;
+export const cuda: CudaOp = composite(
+  "cuda",
+  "self, device=None, non_blocking=False, memory_format=None",
+  { doc: "self on a CUDA device: the current one, or that of this number or name." },
+  (self: Tensor, device: Device | string | number | null) => {
+    if (typeof device === "number") return self.to(`cuda:${device}`);
+    return device === null && self.device.type === "cuda" ? self : self.to(device ?? "cuda");
+  },
 );

@@ -70,6 +70,11 @@ export function resolveDevice(device: Device | string): Device {
   );
 }
 
+/** The device of this name, "cuda:1", also as ("cuda", 1). Throws where it is not available. */
+export function device(type: Device | string, index: number | null = null): Device {
+  return resolveDevice(typeof type === "string" && index !== null ? `${type}:${index}` : type);
+}
+
 const notAvailable = (device: string, why: string): string =>
   `Device '${device}' is not available: ${why}. Ready devices: ${[...devices.keys()].join(", ")}`;
 

@@ -1,6 +1,7 @@
 /** All ops, as they appear in `torch`. Families are modules; installing one gives Tensor its methods. */
 
 import type { Methods } from "../engine/define.ts";
+import * as aliases from "./aliases.ts";
 import * as arithmetic from "./arithmetic.ts";
 import "./batching.ts";
 import "./linalg/batching.ts";
@@ -36,7 +37,7 @@ import * as predicates from "./predicates.ts";
 import * as index_along from "./index_along.ts";
 import * as histogram from "./histogram.ts";
 import * as indexing from "./indexing.ts";
-import { install } from "./install.ts";
+import { install, installAliases } from "./install.ts";
 import * as random from "./random.ts";
 import * as reduction from "./reduction.ts";
 import * as scan from "./scan.ts";
@@ -58,6 +59,7 @@ import * as views from "./views.ts";
 declare module "../core/tensor.ts" {
   interface Tensor
     extends
+      Methods<typeof aliases>,
       Methods<typeof arithmetic>,
       Methods<typeof bitwise>,
       Methods<typeof calculus>,
@@ -146,12 +148,14 @@ for (const family of [
   views,
 ])
   install(family);
+installAliases(aliases);
 for (const methods of [casts, operators]) install(methods, "Tensor");
 install(masked, "masked");
 install(special, "special");
 install(fft, "fft");
 install(linalg, "linalg");
 
+export * from "./aliases.ts";
 export * from "./arithmetic.ts";
 export * from "./bitwise.ts";
 export * from "./calculus.ts";

@@ -12,13 +12,25 @@ export const registry = new Map<string, AnyOp>();
 /** Installs the ops of a module, whose functions live in `torch.<namespace>`. */
 export function install(module: Readonly<Record<string, unknown>>, namespace = ""): void {
   for (const [name, op] of Object.entries(module)) {
-    if (typeof op !== "function" || !("info" in op)) continue;
-    const { info } = op as AnyOp;
-    registry.set(namespace === "" ? name : `${namespace}.${name}`, op as AnyOp);
-    if (info.method !== null) define(info.method, op as AnyOp);
+    if (!isOp(op)) continue;
+    const { info } = op;
+    registry.set(namespace === "" ? name : `${namespace}.${name}`, op);
+    if (info.method !== null) define(info.method, op);
     if (info.inplace) define(`${info.name}_`, inplaceForm(op as Op<never[], Tensor>));
   }
 }
+
+/** Installs ops under further names, those of the module's exports. */
+export function installAliases(module: Readonly<Record<string, unknown>>): void {
+  for (const [name, op] of Object.entries(module)) {
+    if (!isOp(op)) continue;
+    registry.set(name, op);
+    define(name, op);
+    if (op.info.inplace) define(`${name}_`, inplaceForm(op as Op<never[], Tensor>));
+  }
+}
+
+const isOp = (x: unknown): x is AnyOp => typeof x === "function" && "info" in x;
 
 function define(name: string, fn: (...args: never[]) => unknown): void {
   const call = fn as (...args: unknown[]) => unknown;

@@ -32,6 +32,28 @@ export const is_signed: Question = composite(
   (input: Tensor) => input.dtype.is_signed,
 );
 
+const no = (name: string, doc: string): Question => composite(name, "input", { doc }, () => false);
+
+export const is_conj: Question = no(
+  "is_conj",
+  "Whether input is a conjugate that is still to be computed: never, conj computes it.",
+);
+export const is_neg: Question = no("is_neg", "Whether input is a negative that is still to be computed: never.");
+
+export const is_inference: Question = composite(
+  "is_inference",
+  "input",
+  { doc: "Whether input was made in inference mode." },
+  (input: Tensor) => input._inference,
+);
+
+export const get_device: Op<[input: Tensor], number, "method"> = composite(
+  "get_device",
+  "input",
+  { doc: "The number of the accelerator that input is on, -1 on the cpu." },
+  (input: Tensor) => (input.device.type === "cpu" ? -1 : input.device.index),
+);
+
 export const is_nonzero: Question = composite(
   "is_nonzero",
   "input",

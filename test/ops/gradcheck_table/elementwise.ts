@@ -216,5 +216,6 @@ export const elementwise: Entries = {
   },
   "Tensor.double": (r) => ({ inputs: [r.x()], call: (t) => t!.double() }),
   "Tensor.cdouble": (r) => ({ inputs: [r.x()], call: (t) => t!.cdouble() }),
+  "Tensor.cpu": (r) => ({ inputs: [r.x()], call: (t) => t!.cpu() }),
   "Tensor.type_as": (r) => [r.x(), torch.zeros([1], { dtype: torch.float64 })],
 };

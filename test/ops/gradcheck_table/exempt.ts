@@ -12,7 +12,8 @@ export const exempt: Readonly<Record<string, readonly string[]>> = {
   ),
   "draws random numbers": words("rand rand_like randint randint_like randn randn_like randperm"),
   "says something about tensors": words(
-    "allclose equal isin is_complex is_floating_point is_nonzero is_same_size is_signed is_tensor result_type ndimension nelement numel",
+    "allclose equal isin is_complex is_floating_point is_nonzero is_same_size is_signed is_tensor result_type ndimension nelement numel " +
+      "get_device is_conj is_inference is_neg",
   ),
   "gives whole numbers or truths": words(
     "argsort argwhere nonzero nonzero_static unravel_index masked.argmax masked.argmin linalg.matrix_rank nn.functional.one_hot Tensor.bool " +
@@ -22,5 +23,6 @@ export const exempt: Readonly<Record<string, readonly string[]>> = {
     "bincount histc histogram histogramdd unique unique_consecutive geqrf linalg.ldl_factor linalg.ldl_factor_ex",
   ),
   "rounds to a type too narrow for differences": words("Tensor.float Tensor.half Tensor.bfloat16 Tensor.cfloat"),
+  "wants an accelerator": words("Tensor.cuda"),
   "leaves the graph, or has a tensor show other memory": words("detach detach_ resize_ resize_as_ set_"),
 };
