@@ -48,6 +48,12 @@ const PROGRAMS: Record<string, (x: Tensor, w: Tensor) => Tensor | Tensor[]> = {
       out.index_put_([t.narrow(0, 0, 2).gt(0).to(torch.int64)], t.narrow(0, 2, 2), true);
       return out.masked_fill_(t.lt(-1), 7);
     })(x),
+  "tangents of dual tensors": (x, w) =>
+    torch.autograd.forward_ad.dual_level(() => {
+      const dual = torch.autograd.forward_ad.make_dual(x, w.t().contiguous());
+      const { primal, tangent } = torch.autograd.forward_ad.unpack_dual(dual.matmul(w).softmax(1).mul(dual.sum()));
+      return [primal, tangent!];
+    }),
   "gradients of what is shared": (x, w) => {
     const shared = w.detach().requires_grad_();
     torch

@@ -354,6 +354,9 @@ export function backward(
   setGradEnabled(previous);
 }
 
+/** @internal Within a dual level (forward_ad.ts) gradients have tangents, too: `grad` records them. */
+export const dualLevel = { active: false };
+
 export interface GradOptions {
   grad_outputs?: Tensor | readonly (Tensor | null)[] | null;
   retain_graph?: boolean | null;
@@ -368,7 +371,7 @@ export function grad(
   inputs: Tensor | readonly Tensor[],
   options: GradOptions | null = null,
 ): (Tensor | null)[] {
-  const { grad_outputs = null, retain_graph = null, create_graph = false } = options ?? {};
+  const { grad_outputs = null, retain_graph = null, create_graph = dualLevel.active } = options ?? {};
   const { allow_unused = null, materialize_grads = false } = options ?? {};
   const roots = tensorList("grad", "outputs", outputs);
   const targets = tensorList("grad", "inputs", inputs);

@@ -2,6 +2,7 @@
 
 export { detect_anomaly, is_anomaly_enabled, set_detect_anomaly } from "./anomaly.ts";
 export { backward, grad, type BackwardOptions, type GradOptions } from "./backward.ts";
+export * as forward_ad from "./forward_ad.ts";
 export { Function, FunctionCtx, type FunctionGradients } from "./function.ts";
 export * as functional from "./functional.ts";
 export { gradcheck, GradcheckError, gradgradcheck, type GradcheckOptions } from "./gradcheck.ts";

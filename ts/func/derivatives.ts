@@ -7,8 +7,9 @@ import type { Randomness } from "../core/batch_mode.ts";
 import { RuntimeError, ValueError } from "../core/errors.ts";
 import { enable_grad, is_grad_enabled } from "../core/grad_mode.ts";
 import { formatShape, sameShape } from "../core/shape.ts";
-import { Tensor, type GraphNode } from "../core/tensor.ts";
+import { Tensor } from "../core/tensor.ts";
 import { grad as gradientsOf } from "../autograd/backward.ts";
+import { reachesOut, watched } from "../autograd/reach.ts";
 import { bindArguments, describe, parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
 import { fillTree, leavesOf, mapTree, tensorsOf, type Func } from "./tree.ts";
@@ -30,33 +31,6 @@ interface Run {
   readonly own: readonly Tensor[];
   /** Whether anything outside of it may want gradients of what comes of it. */
   readonly open: boolean;
-}
-
-/** Whether the graph of `tensors` leads to leaves other than `own`. */
-function reachesOut(tensors: readonly Tensor[], own: readonly Tensor[]): boolean {
-  const inside = new Set<Tensor>(own);
-  const accumulators = new Set<GraphNode | null>(own.map((t) => t._accumulator));
-  const stack: GraphNode[] = [];
-  for (const t of tensors) {
-    const fn = t.grad_fn;
-    if (fn !== null) stack.push(fn);
-    else if (t._leafRequiresGrad && !inside.has(t)) return true;
-  }
-  const seen = new Set<GraphNode>(stack);
-  for (let node = stack.pop(); node !== undefined; node = stack.pop()) {
-    if (node.sequence < 0 && !accumulators.has(node)) return true;
-    for (const edge of node.edges) {
-      if (edge === null || seen.has(edge.node)) continue;
-      seen.add(edge.node);
-      stack.push(edge.node);
-    }
-  }
-  return false;
-}
-
-function watched(t: Tensor, tracked: boolean): Tensor {
-  if (!t.dtype.is_floating_point) return t;
-  return tracked && t.requires_grad ? t.view_as(t) : t.detach().requires_grad_();
 }
 
 function run(
@@ -216,7 +190,7 @@ function takeAux(args: unknown[]): boolean {
 
 /** The linear map of tangents of a run: a gradient is linear in its cotangents u; the derivative of that, by u, is the map forwards. */
 function forwardMap({ outputs, own }: Run, create: boolean): (tangents: readonly Tensor[]) => Tensor[] {
-  const u = outputs.map((t) => ops.zeros_like(t).requires_grad_(t.dtype.is_floating_point));
+  const u = outputs.map((t) => ops.zeros_like(t).requires_grad_(t.dtype.differentiable));
   const back = pull(outputs, own, u, true);
   return (tangents) => pull(back, u, tangents, create);
 }
