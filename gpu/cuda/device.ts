@@ -18,7 +18,7 @@ import { Profile } from "./profile.ts";
 function onlyOnce(spec: KernelSpec): string | null {
   if (spec.kind === "random")
     return "random numbers would be the same at every replay; draw them outside, into a tensor that the graph reads";
-  if (spec.kind === "optimizer" && spec.op !== "sgd")
+  if ((spec.kind === "optimizer" && spec.op !== "sgd") || (spec.kind === "update" && !spec.repeats))
     return "the optimizer's step number would not rise; take the step outside the graph";
   return null;
 }

@@ -15,6 +15,7 @@ import { lowerOptimizer } from "./optimizer.ts";
 import { lowerRandom } from "./random.ts";
 import { lowerScan } from "./scan.ts";
 import { lowerNonzero } from "./nonzero.ts";
+import { lowerUpdate } from "./update.ts";
 import { lowerSort } from "./sort.ts";
 
 export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
@@ -32,4 +33,5 @@ export const lowerings: { readonly [K in KernelKind]: GpuLowering<K> } = {
   nonzero: lowerNonzero,
   random: lowerRandom,
   optimizer: lowerOptimizer,
+  update: lowerUpdate,
 };

@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { bfloat16, type DType, float16, float32, float64 } from "../../ts/core/dtype.ts";
+import { e } from "../../ts/kernel/builder.ts";
+import { cast, load, scalar } from "../../ts/kernel/expr.ts";
 import type { OptimizerParams, OptimizerSpec } from "../../ts/kernel/spec.ts";
 import { check, devices, type Operand, tensor, uniform } from "./harness.ts";
 
@@ -64,5 +66,29 @@ describe.each(devices)("optimizer on $name", (target) => {
   it("nothing", async () => {
     await run("adam", float32, [0], 2, {});
     expect(target.device.memoryStats().buffers).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe.each(devices)("update on $name", (target) => {
+  const sizes = target.slow ? [3, 1500, 1, 0] : [3, 15000, 1, 0];
+  /** A running mean, and a step along it whose length shrinks. */
+  const run = (dtype: DType, many: readonly number[]) => {
+    const wide = dtype === float64 ? float64 : float32;
+    const [g, p, mean] = [0, 1, 2].map((i) => cast(load(i, dtype), wide));
+    const next = e.add(e.mul(mean!, scalar(0, wide)), g!);
+    const outputs = [e.sub(p!, e.mul(e.sqrt(e.abs(next)), scalar(1, wide))), next].map((x) => cast(x, dtype));
+    return check(target, {
+      spec: { kind: "update", dtype, scalars: 2, outputs, repeats: true },
+      ...slots(dtype, many, 1),
+      params: { scalars: [0.9, 0.01] },
+    });
+  };
+  it("in every dtype, more parameters than bindings, and none", async () => {
+    for (const dtype of [float32, float16, bfloat16, float64]) await run(dtype, sizes);
+    await run(
+      float32,
+      Array.from({ length: 40 }, (_, i) => (i * 37) % 50),
+    );
+    await run(float32, [0]);
   });
 });

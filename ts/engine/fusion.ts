@@ -8,6 +8,7 @@
  */
 
 import type { Device, Kernel, View } from "../core/device.ts";
+import { RuntimeError } from "../core/errors.ts";
 import { broadcastStrides, contiguousStrides, numelOf, sameShape, type Shape } from "../core/shape.ts";
 import { Storage, type Pending } from "../core/storage.ts";
 import { Tensor } from "../core/tensor.ts";
@@ -66,6 +67,19 @@ export function setCapture(capture: Capture | null): void {
   capturing = capture;
 }
 
+let tracing = false;
+
+/** @internal Deferred maps made in `work` are looked at only, never computed: they are of any size, and no capture's business. */
+export function whileTracing<T>(work: () => T): T {
+  const before = tracing;
+  tracing = true;
+  try {
+    return work();
+  } finally {
+    tracing = before;
+  }
+}
+
 function precedesCapture({ device, storage }: MapNode): boolean {
   return capturing !== null && device === capturing.device && storage.serial < capturing.since;
 }
@@ -100,11 +114,12 @@ export class MapNode implements Pending {
   ) {
     this.storage = new Storage(device, template.expr.dtype, numelOf(shape), null);
     this.storage.pending = this;
-    if (capturing?.device === device) capturing.deferred.push(new WeakRef(this.storage));
+    if (capturing?.device === device && !tracing) capturing.deferred.push(new WeakRef(this.storage));
   }
 
   materialize(): void {
     if (this.view !== null) return;
+    if (tracing) throw new RuntimeError("internal: a formula that is traced may consist of pointwise operations only");
     if (!precedesCapture(this)) return this.compute();
     const capture = capturing!;
     capturing = null;
@@ -182,9 +197,14 @@ let epoch = 0;
 
 /** @internal Collects what `root` is made of; shared by map and reduce. */
 export function collect(root: MapNode): Dag {
-  const dag: Dag = { nodes: [], outputs: [root], views: [], scalars: [], key: "" };
+  return collectAll([root], []);
+}
+
+/** @internal The DAG of several roots. `views`: leaves that it begins with, so that their numbers are known. */
+export function collectAll(roots: readonly MapNode[], views: View[]): Dag {
+  const dag: Dag = { nodes: [], outputs: [...roots], views, scalars: [], key: "" };
   epoch++;
-  visit(root, dag);
+  for (const root of roots) if (root.mark !== epoch) visit(root, dag);
   return dag;
 }
 
@@ -314,7 +334,7 @@ export function deferMap(
       leaves += a.leaves;
     } else leaves++;
   }
-  if (ops > caps.maxMapOps || leaves > caps.maxMapInputs) {
+  if (!tracing && (ops > caps.maxMapOps || leaves > caps.maxMapInputs)) {
     // Computing the pending inputs turns each into one leaf.
     ops = template.ops;
     leaves = 0;

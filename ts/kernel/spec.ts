@@ -329,6 +329,21 @@ export interface OptimizerParams {
   readonly step: number;
 }
 
+/**
+ * Elementwise steps in place over many tensors at once: per group one gradient (inputs) and the tensors that change (outputs, a group's one after
+ * another). All of a group have as many elements; all are contiguous, of one floating dtype. `outputs` says what each of a group's tensors becomes:
+ * load 0 is the gradient, load 1 + j the tensor j as it was.
+ */
+export interface UpdateSpec {
+  readonly kind: "update";
+  readonly dtype: DType;
+  readonly scalars: number;
+  readonly outputs: readonly Expr[];
+  /** Whether a captured graph may repeat it: its scalars do not depend on the number of steps. */
+  readonly repeats: boolean;
+}
+export type UpdateParams = MapParams;
+
 export type KernelSpec =
   | MapSpec
   | ReduceSpec
@@ -343,7 +358,8 @@ export type KernelSpec =
   | SortSpec
   | NonzeroSpec
   | RandomSpec
-  | OptimizerSpec;
+  | OptimizerSpec
+  | UpdateSpec;
 
 export type KernelKind = KernelSpec["kind"];
 
@@ -362,4 +378,5 @@ export interface ParamsOf {
   nonzero: null;
   random: RandomParams;
   optimizer: OptimizerParams;
+  update: UpdateParams;
 }

@@ -4,6 +4,7 @@ import { float16, bfloat16, float64, type DType } from "../core/dtype.ts";
 import type { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
 import { PlainOptimizer, type Common, type Given, type State } from "./more.ts";
+import type { ParamGroup } from "./optimizer.ts";
 
 export interface AdafactorOptions extends Omit<Common, "differentiable"> {
   beta2_decay: number;
@@ -23,22 +24,27 @@ export class Adafactor extends PlainOptimizer<AdafactorOptions & Common> {
     const own = "beta2_decay=-0.8, eps=[null, 0.001], d=1, weight_decay=0";
     super("Adafactor", `lr=0.01, ${own}, *, foreach=None, maximize=False`, args);
   }
-  protected start(p: Tensor): object {
+  private start(p: Tensor): object {
     if (p.ndim <= 1) return { variance: ops.zeros_like(p) };
     const [rows, columns] = [[...p.shape], [...p.shape]];
     rows[p.ndim - 1] = 1;
     columns[p.ndim - 2] = 1;
     return { row_var: p.new_zeros(rows), col_var: p.new_zeros(columns) };
   }
-  protected override decoupled(group: AdafactorOptions): boolean {
-    return group.weight_decay !== 0;
+  protected override updateGroup(group: ParamGroup, params: readonly Tensor[]): void {
+    const o = group as unknown as AdafactorOptions & Common;
+    for (const p of params) {
+      const state = this.stateOf<State>(p, () => ({ step: 0, ...this.start(p) }) as unknown as State);
+      state.step++;
+      this.update(p, o.maximize ? p.grad!.neg() : p.grad!, state, o);
+    }
   }
-  // The step's length depends on the parameter before its decay.
-  protected override measure(p: Tensor, { eps }: AdafactorOptions): Tensor {
-    return rms(p).clamp(eps[1]);
-  }
-  protected update(p: Tensor, grad: Tensor, state: State, options: AdafactorOptions, size: Tensor | null): void {
-    const { lr, beta2_decay, eps, d } = options;
+  private update(p: Tensor, grad: Tensor, state: State, options: AdafactorOptions): void {
+    const { lr, weight_decay, beta2_decay, eps, d } = options;
+    // The step's length depends on the parameter before its decay.
+    const size = rms(p).clamp(eps[1]);
+    size._storage.materialize();
+    if (weight_decay !== 0) p.mul_(1 - lr * weight_decay);
     const weight = state.step ** beta2_decay;
     const eps1 = eps[0] ?? epsilon(p.dtype);
     let square: Tensor;
@@ -53,7 +59,7 @@ export class Adafactor extends PlainOptimizer<AdafactorOptions & Common> {
       .rsqrt()
       .mul(grad);
     const longest = rms(update).div(d).clamp(1);
-    p.sub_(update.mul(size!.mul(Math.min(lr, 1 / Math.sqrt(state.step))).div(longest)));
+    p.sub_(update.mul(size.mul(Math.min(lr, 1 / Math.sqrt(state.step))).div(longest)));
   }
 }
 

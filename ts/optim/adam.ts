@@ -92,7 +92,7 @@ abstract class AdamBase extends Optimizer {
     const [beta1, beta2] = betas;
     const decoupled = this.decoupled(group);
     if (decoupled) p.mul_(1 - lr * weight_decay);
-    const grad = effectiveGradient(p, maximize, decoupled ? 0 : weight_decay);
+    const grad = effectiveGradient(p, p.grad!, maximize, decoupled ? 0 : weight_decay);
     const { exp_avg, exp_avg_sq, step } = state;
     exp_avg.lerp_(grad, 1 - beta1);
     exp_avg_sq.mul_(beta2).addcmul_(grad, grad, { value: 1 - beta2 });

@@ -40,8 +40,8 @@ type SGDArgs = [
 ];
 
 /** @internal Adds the weight decay to the gradient, after turning it round where the loss shall rise. */
-export function effectiveGradient(p: Tensor, maximize: boolean, weight_decay: number): Tensor {
-  const grad = maximize ? p.grad!.neg() : p.grad!;
+export function effectiveGradient(p: Tensor, given: Tensor, maximize: boolean, weight_decay: number): Tensor {
+  const grad = maximize ? given.neg() : given;
   return weight_decay === 0 ? grad : grad.add(p, { alpha: weight_decay });
 }
 
@@ -90,7 +90,7 @@ export class SGD extends Optimizer {
 
   private update(group: ParamGroup & SGDOptions, p: Tensor, state: SGDState | null): void {
     const { lr, momentum, dampening, weight_decay, nesterov, maximize } = group;
-    let grad = effectiveGradient(p, maximize, weight_decay);
+    let grad = effectiveGradient(p, p.grad!, maximize, weight_decay);
     if (state !== null) {
       if (state.momentum_buffer === null) state.momentum_buffer = keep((group.differentiable ? grad : grad.detach()).clone());
       else state.momentum_buffer.mul_(momentum).add_(grad, { alpha: 1 - dampening });

@@ -320,6 +320,8 @@ const optimizers: GridCase[] = [
   optimizerCase("AdamW", (w) => new optim.AdamW(w, { lr: 0.01, weight_decay: 0.1 })),
   optimizerCase("RMSprop", (w) => new optim.RMSprop(w, { lr: 0.01, momentum: 0.5 })),
   optimizerCase("Adagrad", (w) => new optim.Adagrad(w, { lr: 0.05 })),
+  optimizerCase("Rprop", (w) => new optim.Rprop(w)),
+  optimizerCase("RAdam", (w) => new optim.RAdam(w, { lr: 0.05, weight_decay: 0.1 })),
 ];
 
 export const GRID: readonly GridCase[] = [

@@ -16,6 +16,7 @@ import { lowerRowwise } from "./rowwise.ts";
 import { lowerScan } from "./scan.ts";
 import { lowerScatter } from "./scatter.ts";
 import { lowerSort } from "./sort.ts";
+import { lowerUpdate } from "./update.ts";
 
 export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   map: lowerMap,
@@ -32,4 +33,5 @@ export const lowerings: { readonly [K in KernelKind]: ComposedLowering<K> } = {
   nonzero: lowerNonzero,
   random: lowerRandom,
   optimizer: lowerOptimizer,
+  update: lowerUpdate,
 };
