@@ -1,7 +1,7 @@
 /** Modules and nn.functional on an accelerator beside the cpu: outputs, gradients, states and evaluation, from one seed. */
 
 import { readFileSync } from "node:fs";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import * as torch from "kindling";
 import { nn } from "kindling";
 import type { Tensor } from "kindling";
@@ -470,6 +470,11 @@ export async function differences(c: DeviceCase, seed: number, device: string): 
 /** One case in so many is run by `npm test`. */
 const SHARE = isFull ? 1 : 5;
 
+/** Containers, bases and a second name. */
+const WITHOUT_CASES = new Set(
+  "Module ModuleList ModuleDict ParameterList ParameterDict RNNBase RNNCellBase NonDynamicallyQuantizableLinear".split(" "),
+);
+
 export function testModules(device: "webgpu" | "cuda"): void {
   let enabled: boolean;
   beforeAll(async () => {
@@ -477,8 +482,21 @@ export function testModules(device: "webgpu" | "cuda"): void {
     torch.backends.cudnn.allow_tf32 = false;
     enabled = torch.backends.fallback.enabled;
     torch.backends.fallback.enabled = true;
+    vi.spyOn(console, "warn").mockImplementation(() => {}); // of what the cpu computes
   });
-  afterAll(() => void (torch.backends.fallback.enabled = enabled));
+  afterAll(() => {
+    torch.backends.fallback.enabled = enabled;
+    vi.restoreAllMocks();
+  });
+  it("there is a case for every class of nn", () => {
+    const text = cases.map(({ name, make }) => `${name} ${String(make)}`).join();
+    const classes = Object.entries(nn).flatMap(([name, value]) =>
+      typeof value === "function" && value.prototype instanceof nn.Module ? [name] : [],
+    );
+    expect(classes.length).toBeGreaterThan(100);
+    const missing = classes.filter((name) => !WITHOUT_CASES.has(name) && !new RegExp(`\\b${name}\\b`).test(text));
+    expect(missing).toEqual([]);
+  });
   const some = cases.map((c, i) => [c.name, c, i] as const).filter(([, , i]) => i % SHARE === 0);
   it.each(some)("%s", async (_, c, i) => {
     expect(await differences(c, i, device)).toEqual([]);
