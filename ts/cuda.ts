@@ -16,7 +16,7 @@ import { Storage } from "./core/storage.ts";
 import type { Tensor } from "./core/tensor.ts";
 import { type Capture, setCapture } from "./engine/fusion.ts";
 import { registerDevice, registerOpener } from "./ops/devices.ts";
-import { default_generator } from "./ops/random.ts";
+import { default_generator } from "./ops/generator.ts";
 
 export type { CudaDeviceProperties, CudaProbe, CudaStats };
 
@@ -28,7 +28,7 @@ const devices = new Map<number, CudaDeviceLike>();
 let current = 0;
 
 /** @internal */
-export function registerCuda(own: CudaFactory): void {
+export function _registerCuda(own: CudaFactory): void {
   factory = own;
   registerLibraryVersions(() => {
     const probe = own.probe();

@@ -6,10 +6,10 @@ import { createCpuDevice } from "../wasm/device/index.ts";
 import { browserPlatform } from "../wasm/device/platform.browser.ts";
 import { registerDevice } from "./ops/devices.ts";
 import { announce } from "./workers/platform.browser.ts";
-import { registerWebGpu } from "./webgpu.ts";
+import { _registerWebGpu } from "./webgpu.ts";
 
 const platform = browserPlatform();
 registerDevice(await createCpuDevice(platform).catch(announce));
-registerWebGpu(webGpuFactory(browserWebGpu(platform)));
+_registerWebGpu(webGpuFactory(browserWebGpu(platform)));
 
 export * from "./torch.ts";

@@ -6,15 +6,15 @@ import { webGpuFactory } from "../gpu/webgpu/init.ts";
 import { nodeWebGpu } from "../gpu/webgpu/platform.node.ts";
 import { createCpuDevice } from "../wasm/device/index.ts";
 import "./io/files.node.ts";
-import { registerCuda } from "./cuda.ts";
+import { _registerCuda } from "./cuda.ts";
 import { registerDevice } from "./ops/devices.ts";
 import "./workers/platform.node.ts";
 import { nodePlatform } from "../wasm/device/platform.node.ts";
-import { registerWebGpu } from "./webgpu.ts";
+import { _registerWebGpu } from "./webgpu.ts";
 
 const platform = nodePlatform();
 registerDevice(await createCpuDevice(platform));
-registerCuda(cudaFactory(nodeCuda(platform)));
-registerWebGpu(webGpuFactory(nodeWebGpu(platform)));
+_registerCuda(cudaFactory(nodeCuda(platform)));
+_registerWebGpu(webGpuFactory(nodeWebGpu(platform)));
 
 export * from "./torch.ts";

@@ -1,10 +1,10 @@
 /** `torch.random`: seeds and states of the default streams. */
 
 import type { Device } from "./core/device.ts";
-import { default_generator, forkStreams, type RandomAlgorithm, setCpuAlgorithm } from "./ops/random.ts";
+import { default_generator, forkStreams, type RandomAlgorithm, setCpuAlgorithm } from "./ops/generator.ts";
 
-export { default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state } from "./ops/random.ts";
-export type { RandomAlgorithm } from "./ops/random.ts";
+export { default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state } from "./ops/generator.ts";
+export type { RandomAlgorithm } from "./ops/generator.ts";
 
 /** Which streams are put back: the cpu's, and those of `devices` (all that have one, if null). */
 export interface ForkOptions {

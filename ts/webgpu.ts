@@ -16,7 +16,7 @@ let current: WebGpuDeviceLike | null = null;
 let starting: Promise<void> = Promise.resolve();
 
 /** @internal */
-export function registerWebGpu(own: AcceleratorFactory<WebGpuDeviceLike, WebGpuOptions>): void {
+export function _registerWebGpu(own: AcceleratorFactory<WebGpuDeviceLike, WebGpuOptions>): void {
   factory = own;
   registerStarter("webgpu", async () => {
     if (!own.plausible())

@@ -4,7 +4,7 @@ import { RuntimeError } from "../core/errors.ts";
 import { autocastState, enterAutocast } from "../core/autocast_mode.ts";
 import { enable_grad, is_grad_enabled } from "../core/grad_mode.ts";
 import { Tensor } from "../core/tensor.ts";
-import { default_generator } from "../ops/random.ts";
+import { default_generator } from "../ops/generator.ts";
 import { get_default_device } from "../ops/devices.ts";
 import type { Device } from "../core/device.ts";
 import { isOptions } from "../engine/signature.ts";

@@ -6,7 +6,7 @@ import { no_grad } from "../core/grad_mode.ts";
 import { formatShape, isContiguous, sameShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
-import { Generator } from "../ops/random.ts";
+import { Generator } from "../ops/generator.ts";
 import { grad } from "./backward.ts";
 import { jvp, type Tensors } from "./functional.ts";
 

@@ -3,7 +3,7 @@
 import { IndexError, RuntimeError, ValueError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
-import type { Generator } from "../ops/random.ts";
+import type { Generator } from "../ops/generator.ts";
 import { int64 } from "../core/dtype.ts";
 
 /** Samples by number: `get` and `length` are Python's `__getitem__` and `__len__`. */

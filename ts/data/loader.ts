@@ -5,7 +5,7 @@ import { RuntimeError, ValueError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import { isOptions } from "../engine/signature.ts";
 import { get_default_device } from "../ops/devices.ts";
-import type { Generator } from "../ops/random.ts";
+import type { Generator } from "../ops/generator.ts";
 import type { Collated } from "./collate.ts";
 import { Dataset, IterableDataset, lengthOf } from "./dataset.ts";
 import { makeFetcher, type Fetched, type Fetcher, type Wish } from "./fetch.ts";

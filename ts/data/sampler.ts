@@ -4,7 +4,7 @@ import { float64, int64 } from "../core/dtype.ts";
 import { ValueError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
-import { Generator } from "../ops/random.ts";
+import { Generator } from "../ops/generator.ts";
 
 /** Anything that counts its samples. */
 interface Sized {

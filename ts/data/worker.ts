@@ -5,7 +5,7 @@
 
 import { RuntimeError } from "../core/errors.ts";
 import { resolveDevice } from "../ops/devices.ts";
-import { manual_seed } from "../ops/random.ts";
+import { manual_seed } from "../ops/generator.ts";
 import { packError, type PackedError } from "../workers/message.ts";
 import { declareMain, type WorkerTask } from "../workers/worker.ts";
 import { Dataset, IterableDataset, Subset } from "./dataset.ts";

@@ -3,7 +3,7 @@
 import { NotImplementedError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import * as constraints from "./constraints.ts";
-import { classOf, Constraint } from "./constraints.ts";
+import { _classOf, Constraint } from "./constraints.ts";
 import {
   CatTransform,
   CorrCholeskyTransform,
@@ -38,7 +38,7 @@ export interface ConstraintRegistry {
 function registry(): ConstraintRegistry {
   const factories = new Map<unknown, Factory>();
   const find = (constraint: Constraint): Transform => {
-    const factory = factories.get(classOf(constraint));
+    const factory = factories.get(_classOf(constraint));
     if (factory === undefined) {
       throw new NotImplementedError(`Cannot transform ${constraint.constructor.name} constraints`);
     }
@@ -46,7 +46,7 @@ function registry(): ConstraintRegistry {
   };
   return Object.assign(find, {
     register<C extends Constraint>(constraint: ConstraintKind, factory: (constraint: C) => Transform): void {
-      const kind = classOf(constraint);
+      const kind = _classOf(constraint);
       if (typeof kind !== "function" || !(kind.prototype instanceof Constraint)) {
         throw new TypeError(
           `Expected constraint to be either a Constraint subclass or instance, but got ${String(constraint as unknown)}`,

@@ -1,24 +1,14 @@
 /** `torch.distributions.constraints`: sets of values, which parameters and samples must be in. */
 
-import { bool, type DType, type Scalar } from "../core/dtype.ts";
+import { bool, type Scalar } from "../core/dtype.ts";
 import { ValueError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
+import { limits } from "./limits.ts";
 
 type Bound = Tensor | number;
 
 const shown = (x: Bound): string => (x instanceof Tensor || !Number.isInteger(x) ? String(x) : x.toFixed(1));
-
-/** @internal The machine epsilon and the smallest normal number. */
-export function limits(dtype: DType): { eps: number; tiny: number } {
-  const { eps, tiny } = { float64: { eps: 2 ** -52, tiny: 2 ** -1022 }, float16: { eps: 2 ** -10, tiny: 2 ** -14 } }[
-    dtype.name as string
-  ] ?? {
-    eps: dtype.name === "bfloat16" ? 2 ** -7 : 2 ** -23,
-    tiny: 2 ** -126,
-  };
-  return { eps, tiny };
-}
 
 /** A set of values, whose elements have `event_dim` dimensions. */
 export abstract class Constraint {
@@ -273,7 +263,7 @@ function maker<A extends unknown[]>(Kind: new (...args: A) => Constraint): (...a
   return make;
 }
 /** @internal The class that a constraint, or a function that makes constraints, stands for. */
-export function classOf(constraint: unknown): unknown {
+export function _classOf(constraint: unknown): unknown {
   if (constraint instanceof Constraint) return constraint.constructor;
   return typeof constraint === "function" ? (classes.get(constraint) ?? constraint) : constraint;
 }

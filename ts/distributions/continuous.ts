@@ -7,7 +7,8 @@ import type { Tensor } from "../core/tensor.ts";
 import { readable } from "../engine/blocking.ts";
 import * as ops from "../ops/index.ts";
 import * as constraints from "./constraints.ts";
-import { limits, type Constraint } from "./constraints.ts";
+import type { Constraint } from "./constraints.ts";
+import { limits } from "./limits.ts";
 import {
   bind,
   broadcast_all,

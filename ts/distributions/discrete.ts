@@ -10,7 +10,8 @@ import * as ops from "../ops/index.ts";
 import * as functional from "../ops/functional/index.ts";
 import { xlogy } from "../ops/special.ts";
 import * as constraints from "./constraints.ts";
-import { limits, type Constraint } from "./constraints.ts";
+import type { Constraint } from "./constraints.ts";
+import { limits } from "./limits.ts";
 import {
   bind,
   broadcast_all,

@@ -8,7 +8,8 @@ import { Tensor } from "../core/tensor.ts";
 import { readable } from "../engine/blocking.ts";
 import { bindArguments, parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
-import { limits, type Constraint } from "./constraints.ts";
+import type { Constraint } from "./constraints.ts";
+import { limits } from "./limits.ts";
 
 /** A parameter: a tensor, or a number for all. */
 export type Value = Tensor | number;

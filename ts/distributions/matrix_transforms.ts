@@ -7,7 +7,8 @@ import type { Tensor } from "../core/tensor.ts";
 import * as functional from "../ops/functional/index.ts";
 import * as ops from "../ops/index.ts";
 import * as constraints from "./constraints.ts";
-import { limits, type Constraint } from "./constraints.ts";
+import type { Constraint } from "./constraints.ts";
+import { limits } from "./limits.ts";
 import { sumRightmost, type Distribution } from "./distribution.ts";
 import { Transform } from "./transforms.ts";
 

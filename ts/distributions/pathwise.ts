@@ -8,7 +8,7 @@ import { float64 } from "../core/dtype.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { defineOp, type Op } from "../engine/define.ts";
 import * as ops from "../ops/index.ts";
-import { limits } from "./constraints.ts";
+import { limits } from "./limits.ts";
 
 const STEP = 0.07;
 const REACH = 3.3;

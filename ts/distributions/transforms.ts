@@ -6,7 +6,8 @@ import { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
 import * as functional from "../ops/functional/index.ts";
 import * as constraints from "./constraints.ts";
-import { limits, type Constraint } from "./constraints.ts";
+import type { Constraint } from "./constraints.ts";
+import { limits } from "./limits.ts";
 import { sumRightmost, type Value } from "./distribution.ts";
 
 export abstract class Transform {

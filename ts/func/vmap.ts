@@ -10,7 +10,7 @@ import { strideOf } from "../engine/hidden.ts";
 import { conceal, reveal } from "../engine/reveal.ts";
 import { bindArguments, describe, parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
-import { forkStreams } from "../ops/random.ts";
+import { forkStreams } from "../ops/generator.ts";
 import { fillTree, leavesOf, mapTree, spread, tensorsOf, type Func } from "./tree.ts";
 
 /** A dimension per tensor, null for those that are the same for all examples; may stop at any level of nesting. */

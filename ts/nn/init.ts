@@ -6,26 +6,14 @@ import { formatShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import type { Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
-import type { Generator } from "../ops/random.ts";
+import type { Generator } from "../ops/generator.ts";
+import { initialising } from "./initialising.ts";
 import { bind } from "./layer.ts";
 
 interface Stream {
   generator?: Generator | null;
 }
 type Init<P extends readonly object[]> = (tensor: Tensor, ...args: Args<P>) => Tensor;
-
-let skipped = false;
-
-/** @internal Runs `fn`, in which initialisers do nothing. */
-export function withoutInit<T>(fn: () => T): T {
-  const before = skipped;
-  skipped = true;
-  try {
-    return fn();
-  } finally {
-    skipped = before;
-  }
-}
 
 /** An initialiser: arguments bound, recording off. */
 function init<P extends readonly object[]>(
@@ -36,7 +24,7 @@ function init<P extends readonly object[]>(
   const body = fill as (tensor: Tensor, ...args: unknown[]) => void;
   return (...given) => {
     const [tensor, ...args] = bind<[Tensor, ...unknown[]]>(name, signature, given);
-    if (!skipped) no_grad(() => body(tensor, ...args));
+    if (!initialising.skipped) no_grad(() => body(tensor, ...args));
     return tensor;
   };
 }
@@ -259,10 +247,3 @@ export {
   xavier_normal_ as xavier_normal,
   xavier_uniform_ as xavier_uniform,
 };
-
-/** @internal For layers: a bias in ±1/√fanIn. */
-export function uniformBias(bias: Tensor | null, weight: Tensor): void {
-  if (bias === null) return;
-  const [fanIn] = _calculate_fan_in_and_fan_out(weight);
-  if (fanIn > 0) uniform_(bias, -1 / Math.sqrt(fanIn), 1 / Math.sqrt(fanIn));
-}

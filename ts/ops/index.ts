@@ -39,6 +39,7 @@ import * as histogram from "./histogram.ts";
 import * as indexing from "./indexing.ts";
 import { install, installAliases } from "./install.ts";
 import * as random from "./random.ts";
+import * as random_inplace from "./random_inplace.ts";
 import * as reduction from "./reduction.ts";
 import * as scan from "./scan.ts";
 import * as sorting from "./sorting.ts";
@@ -83,6 +84,7 @@ declare module "../core/tensor.ts" {
       Methods<typeof operators>,
       Methods<typeof predicates>,
       Methods<typeof random>,
+      Methods<typeof random_inplace>,
       Methods<typeof reduction>,
       Methods<typeof scan>,
       Methods<typeof sorting>,
@@ -127,6 +129,7 @@ for (const family of [
   nn_native,
   predicates,
   random,
+  random_inplace,
   reduction,
   scan,
   segments,
@@ -192,7 +195,18 @@ export * from "./math.ts";
 export * from "./math_binary.ts";
 export * from "./nn_native.ts";
 export * from "./predicates.ts";
+export {
+  default_generator,
+  Generator,
+  get_rng_state,
+  initial_seed,
+  manual_seed,
+  type RandomAlgorithm,
+  seed,
+  set_rng_state,
+} from "./generator.ts";
 export * from "./random.ts";
+export * from "./random_inplace.ts";
 export { all, any, count_nonzero, logsumexp, mean, nanmean, nansum, prod, sum, sum_to_size } from "./reduction.ts";
 export { cummax, cummin, cumprod, cumsum, logcumsumexp } from "./scan.ts";
 export * from "./segments.ts";

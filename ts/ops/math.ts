@@ -11,25 +11,9 @@ import type { Expr } from "../kernel/expr.ts";
 import type { UnaryOp } from "./arithmetic.ts";
 import { arange, zeros_like } from "./creation.ts";
 import { gate } from "./gates.ts";
+import { ofInput, ofResult, unary } from "./unary.ts";
 
-type Formula = (g: Tensor, input: Tensor) => Tensor;
-
-/** A gradient in terms of the input. */
-export const ofInput = (formula: Formula): GradRule => [["input"], (g, { input }) => formula(g, input as Tensor)];
-/** A gradient in terms of the result. */
-export const ofResult = (formula: Formula): GradRule => [["out"], (g, { out }) => formula(g, out as Tensor)];
 const flat: GradRule = [[], (g) => zeros_like(g)];
-
-/** A function that gives integers a floating result. */
-export function unary(name: string, doc: string, expr: (x: Expr) => Expr, input?: GradRule): UnaryOp {
-  return pointwise(name, "input", {
-    doc,
-    inplace: true,
-    dtype: "float",
-    expr: ({ input: x }) => expr(x!),
-    ...(input === undefined ? {} : { grad: { input } }),
-  });
-}
 
 /** A function that leaves integers as they are. */
 function rounding(name: string, doc: string, expr: (x: Expr) => Expr): UnaryOp {

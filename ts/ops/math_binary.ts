@@ -9,6 +9,7 @@ import { checkTensor, type Args } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { pow, type BinaryOp, type Operand } from "./arithmetic.ts";
+import { xTimesLog } from "./unary.ts";
 
 const both = ["input", "other"];
 type TensorPairOp = Op<[input: Tensor, ...Args<[{ other: Tensor }]>], Tensor, "method" | "inplace">;
@@ -110,11 +111,6 @@ export const logaddexp2: PlainPairOp = pointwise("logaddexp2", "input, other", {
 });
 
 type XlogyOp = Op<[input: Operand, ...Args<[{ other: Operand }]>], Tensor, "method" | "inplace">;
-
-/** x * log(y) is 0 where x is, whatever y; NaN where y is. */
-export function xTimesLog(x: Expr, y: Expr, log: (y: Expr) => Expr): Expr {
-  return e.where(e.isnan(y), y, e.where(e.eq(x, 0), 0, e.mul(x, log(y))));
-}
 
 export const xlogy: XlogyOp = pointwise("xlogy", "input, other", {
   doc: "input * log(other), 0 where input is 0.",

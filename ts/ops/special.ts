@@ -8,8 +8,7 @@ import { e } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/expr.ts";
 import type { Operand, UnaryOp } from "./arithmetic.ts";
 import { where } from "./compare.ts";
-import { ofInput, unary } from "./math.ts";
-import { xTimesLog } from "./math_binary.ts";
+import { ofInput, unary, xTimesLog } from "./unary.ts";
 
 export * from "./special_bessel.ts";
 export * from "./special_polynomials.ts";

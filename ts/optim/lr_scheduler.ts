@@ -18,8 +18,8 @@ export { ChainedScheduler, ReduceLROnPlateau, SequentialLR, type PlateauOptions 
 type Last = { last_epoch?: number };
 type Rule = (epoch: number) => number;
 
-/** @internal How many of the sorted values are not greater than x. */
-export function bisectRight(sorted: readonly number[], x: number): number {
+/** How many of the sorted values are not greater than x. */
+function bisectRight(sorted: readonly number[], x: number): number {
   let n = 0;
   while (n < sorted.length && sorted[n]! <= x) n++;
   return n;

@@ -11,6 +11,7 @@ import { bind, F, tuple, type Factory } from "../layer.ts";
 import { Module } from "../module.ts";
 import { Parameter } from "../parameter.ts";
 import { repr } from "../repr.ts";
+import { uniformBias } from "./bias.ts";
 
 export type PaddingMode = "zeros" | "reflect" | "replicate" | "circular";
 type Size = number | readonly number[];
@@ -115,7 +116,7 @@ abstract class ConvNd extends Module {
   }
   reset_parameters(): void {
     init.kaiming_uniform_(this.weight, Math.sqrt(5));
-    init.uniformBias(this.bias, this.weight);
+    uniformBias(this.bias, this.weight);
   }
   override extra_repr(): string {
     const zeros = typeof this.padding !== "string" && this.padding.every((p) => p === 0);

@@ -11,6 +11,7 @@ import { bind, F, type Factory } from "../layer.ts";
 import { Module } from "../module.ts";
 import { Parameter } from "../parameter.ts";
 import { repr } from "../repr.ts";
+import { uniformBias } from "./bias.ts";
 
 /** Gives back what it gets; takes any arguments. */
 export class Identity extends Module {
@@ -44,7 +45,7 @@ export class Linear extends Module {
   }
   reset_parameters(): void {
     init.kaiming_uniform_(this.weight, Math.sqrt(5));
-    init.uniformBias(this.bias, this.weight);
+    uniformBias(this.bias, this.weight);
   }
   forward(input: Tensor): Tensor {
     return F.linear(input, this.weight, this.bias) as Tensor;

@@ -1,6 +1,6 @@
 /** Modules without their initialisation. */
 
-import { withoutInit } from "../init.ts";
+import { withoutInit } from "../initialising.ts";
 import type { Module } from "../module.ts";
 
 /** A module whose parameters have been given memory but no values, and nothing drawn, for values that are loaded at once. */

@@ -5,7 +5,7 @@ import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
 import { updateInPlace } from "../../engine/inplace.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
-import { draw } from "../random.ts";
+import { draw } from "../draw.ts";
 import { checkFloating } from "./shared.ts";
 
 /** Ones with probability `keep`, else zeros, from the default stream. */

@@ -13,17 +13,10 @@ import { e } from "../../kernel/builder.ts";
 import { where } from "../compare.ts";
 import { filled } from "../creation.ts";
 import { logsigmoid } from "./activation.ts";
-import { checkReduction, reduced } from "./shared.ts";
+import { checkReduction, legacyReduction, reduced } from "./shared.ts";
 import { log_softmax, softmax } from "./softmax.ts";
 
 type Deprecated = [{ size_average?: boolean | null }, { reduce?: boolean | null }];
-
-/** PyTorch's old two switches, which win over `reduction` where given. */
-export function legacyReduction(size_average: boolean | null, reduce: boolean | null, reduction: string): string {
-  if (size_average === null && reduce === null) return reduction;
-  if (reduce === false) return "none";
-  return size_average === false ? "sum" : "mean";
-}
 
 // cross entropy of class indices, as one kernel per direction
 
@@ -289,7 +282,7 @@ function ofClasses(x: Tensor, t: Tensor, weight: Tensor | null, ignore: number, 
 type PairArgs<P extends readonly object[] = []> = Args<[...Deprecated, { reduction?: string }, ...P]>;
 type PairOp<P extends readonly object[] = []> = Op<[input: Tensor, target: Tensor, ...PairArgs<P>], Tensor>;
 
-export function checkPair(op: string, input: Tensor, target: Tensor): void {
+function checkPair(op: string, input: Tensor, target: Tensor): void {
   checkTensor(op, "input", input);
   checkTensor(op, "target", target);
   broadcastShapes(op, input.shape, target.shape);

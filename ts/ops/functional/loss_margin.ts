@@ -11,8 +11,7 @@ import { where } from "../compare.ts";
 import { zeros_like } from "../creation.ts";
 import { logsigmoid } from "./activation.ts";
 import { pairwise_distance } from "./distance.ts";
-import { legacyReduction } from "./loss.ts";
-import { checkReduction, reduced } from "./shared.ts";
+import { checkReduction, legacyReduction, reduced } from "./shared.ts";
 
 type Deprecated = [{ size_average?: boolean | null }, { reduce?: boolean | null }];
 type Tail = [...Deprecated, { reduction?: string }];

@@ -73,3 +73,10 @@ export function checkFloating(op: string, dtype: DType): void {
 export function channelShape(channels: number, ndim: number): number[] {
   return Array.from({ length: ndim }, (_, d) => (d === 1 ? channels : 1));
 }
+
+/** PyTorch's old two switches, which win over `reduction` where given. */
+export function legacyReduction(size_average: boolean | null, reduce: boolean | null, reduction: string): string {
+  if (size_average === null && reduce === null) return reduction;
+  if (reduce === false) return "none";
+  return size_average === false ? "sum" : "mean";
+}
