@@ -14,7 +14,7 @@ import {
   type ParamsInput,
   type Rate,
 } from "./optimizer.ts";
-import { effectiveGradient } from "./sgd.ts";
+import { asReal, effectiveGradient } from "./sgd.ts";
 
 export interface AdamOptions {
   lr: number;
@@ -87,18 +87,20 @@ abstract class AdamBase extends Optimizer {
     fusedStep(this.decoupled(group) ? "adamw" : "adam", slots, settings);
   }
 
-  private update(group: ParamGroup & AdamOptions, p: Tensor, state: AdamState): void {
+  private update(group: ParamGroup & AdamOptions, param: Tensor, state: AdamState): void {
+    const p = asReal(param);
     const { lr, betas, eps, weight_decay, amsgrad, maximize } = group;
     const [beta1, beta2] = betas;
     const decoupled = this.decoupled(group);
     if (decoupled) p.mul_(1 - lr * weight_decay);
-    const grad = effectiveGradient(p, p.grad!, maximize, decoupled ? 0 : weight_decay);
-    const { exp_avg, exp_avg_sq, step } = state;
+    const grad = effectiveGradient(p, asReal(param.grad!), maximize, decoupled ? 0 : weight_decay);
+    const { step } = state;
+    const [exp_avg, exp_avg_sq] = [asReal(state.exp_avg), asReal(state.exp_avg_sq)];
     exp_avg.lerp_(grad, 1 - beta1);
     exp_avg_sq.mul_(beta2).addcmul_(grad, grad, { value: 1 - beta2 });
     let largest = exp_avg_sq;
     if (amsgrad) {
-      const most = state.max_exp_avg_sq!;
+      const most = asReal(state.max_exp_avg_sq!);
       // (What a gradient rule has saved must not change.)
       largest = most.copy_(ops.maximum(group.differentiable ? most.clone() : most, exp_avg_sq));
     }

@@ -16,7 +16,7 @@ import {
   type ParamsInput,
   type Rate,
 } from "./optimizer.ts";
-import { effectiveGradient } from "./sgd.ts";
+import { asReal, effectiveGradient } from "./sgd.ts";
 
 /** @internal */
 export interface Common {
@@ -104,7 +104,7 @@ abstract class ElementwiseOptimizer<O extends Common> extends PlainOptimizer<O> 
 
   private remembered(p: Tensor, o: O): State {
     const state = this.stateOf<State>(p, () => ({ step: 0, ...this.numbers(o) }) as unknown as State);
-    for (const [name, value] of Object.entries(this.tensors(o))) state[name] ??= keep(ops.full_like(p, value));
+    for (const [name, value] of Object.entries(this.tensors(o))) state[name] ??= keep(filled(p, value));
     return state;
   }
 
@@ -116,12 +116,27 @@ abstract class ElementwiseOptimizer<O extends Common> extends PlainOptimizer<O> 
     return [next.param, ...names.map((name) => next[name]!)];
   }
 
-  private updateAlone({ param, state, values }: Member, names: readonly string[], o: O): void {
-    const next = this.updated(param, param.grad!, values, names, o);
+  private updateAlone(member: Member, names: readonly string[], o: O): void {
+    const [param, ...state] = [member.param, ...member.state].map(asReal) as [Tensor, ...Tensor[]];
+    const values = withTensors(member.values, names, state);
+    const next = this.updated(param, asReal(member.param.grad!), values, names, o);
     // They share what they are made of.
     next.forEach((t) => keepPending(t));
     [param, ...state].forEach((t, i) => t.copy_(next[i]!));
+    if (!o.differentiable) for (const t of next) t._storage.disposeUnread();
   }
+}
+
+/** The numbers of a state, with other tensors. */
+function withTensors(state: State, names: readonly string[], tensors: readonly Tensor[]): State {
+  return { ...state, ...Object.fromEntries(names.map((name, i) => [name, tensors[i]!])) } as State;
+}
+
+/** Both parts of complex numbers have the value. */
+function filled(p: Tensor, value: number): Tensor {
+  const state = ops.full_like(p, p.is_complex() ? 0 : value);
+  if (p.is_complex() && value !== 0) ops.view_as_real(state).fill_(value);
+  return state;
 }
 
 const moment = (avg: Tensor, grad: Tensor, beta: number): Tensor => avg.mul(beta).addcmul(grad, grad, { value: 1 - beta });

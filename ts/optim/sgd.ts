@@ -4,6 +4,7 @@ import { ValueError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { keep } from "../engine/memory.ts";
 import { parseSignature, type Args } from "../engine/signature.ts";
+import * as ops from "../ops/index.ts";
 import { fits, fusedStep, type Slot, usesKernel } from "./fused.ts";
 import {
   checkCommon,
@@ -44,6 +45,9 @@ export function effectiveGradient(p: Tensor, given: Tensor, maximize: boolean, w
   const grad = maximize ? given.neg() : given;
   return weight_decay === 0 ? grad : grad.add(p, { alpha: weight_decay });
 }
+
+/** @internal What optimizers see of complex numbers whose parts they treat one by one: pairs. */
+export const asReal = (t: Tensor): Tensor => (t.is_complex() ? ops.view_as_real(t) : t);
 
 interface SGDState {
   momentum_buffer: Tensor | null;
