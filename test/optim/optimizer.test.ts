@@ -211,6 +211,34 @@ describe("Muon", () => {
       expect(S.shape).toEqual([4]);
     }
   });
+  it("matrices of one shape go together, with the numbers that each has alone", () => {
+    torch.manual_seed(3);
+    const shapes = [
+      [6, 4],
+      [6, 4],
+      [4, 9],
+      [6, 4],
+      [4, 9],
+      [700, 800],
+      [700, 800],
+    ];
+    const starts = shapes.map((shape) => torch.randn(shape));
+    const steps = Array.from({ length: 3 }, () => shapes.map((shape) => torch.randn(shape)));
+    const run = (chosen: readonly number[]): unknown[] => {
+      const params = chosen.map((i) => starts[i]!.clone().requires_grad_());
+      const optimizer = new optim.Muon(params, { lr: 0.1 });
+      for (const grads of steps) {
+        params.forEach((p, j) => (p.grad = grads[chosen[j]!]!.clone()));
+        optimizer.step();
+      }
+      return params.map((p) => [
+        p.tolist_sync(),
+        (optimizer.state.get(p) as { momentum_buffer: Tensor }).momentum_buffer.tolist_sync(),
+      ]);
+    };
+    const all = shapes.map((_, i) => i);
+    expect(run(all)).toEqual(all.flatMap((i) => run([i])));
+  });
   it("takes matrices only, and PyTorch's rates", () => {
     expect(() => new optim.Muon([param([1])])).toThrow(/only supports 2D parameters/);
     const p = torch.ones([2, 3], { requires_grad: true });

@@ -15,6 +15,8 @@ import type { OptimizerParams, OptimizerSpec } from "../kernel/spec.ts";
 /** A parameter and the state that its step changes, in the kernel's order. */
 export interface Slot<Step = number> {
   readonly param: Tensor;
+  /** Where it is not the parameter's own. */
+  readonly grad?: Tensor;
   readonly state: readonly Tensor[];
   /** Counts from 1; what is equal shares launches. */
   readonly step: Step;
@@ -26,12 +28,11 @@ export function usesKernel({ fused, differentiable }: { fused?: boolean | null; 
 }
 
 /** Whether the kernel can update these in place. */
-export function fits({ param, state }: Slot<unknown>): boolean {
-  const grad = param._grad;
+export function fits({ param, grad = param._grad!, state }: Slot<unknown>): boolean {
   return (
     param.dtype.is_floating_point &&
-    grad!.dtype === param.dtype &&
-    grad!.device === param.device &&
+    grad.dtype === param.dtype &&
+    grad.device === param.device &&
     [param, ...state].every((t) => t.is_contiguous() && t.dtype === param.dtype)
   );
 }
@@ -68,8 +69,8 @@ export function fusedUpdate<Step extends number | string, S extends Slot<Step>>(
 /** What a launch reads and writes, when nothing pending will notice. */
 function prepared(members: readonly Slot<unknown>[]): { grads: Tensor[]; outputs: Tensor[] } {
   // Gradients first: one that is still pending may read the very memory that is written next.
-  const grads = members.map(({ param }) => {
-    const g = contiguous(param._grad!);
+  const grads = members.map(({ param, grad = param._grad! }) => {
+    const g = contiguous(grad);
     g._storage.materialize();
     return g;
   });

@@ -5,6 +5,7 @@ import { bfloat16 } from "../core/dtype.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { parseSignature, type Args } from "../engine/signature.ts";
 import * as ops from "../ops/index.ts";
+import { fits, fusedUpdate, type Slot } from "./fused.ts";
 import {
   checkCommon,
   Optimizer,
@@ -79,15 +80,50 @@ export class Muon extends Optimizer {
 
   protected override updateGroup(group: ParamGroup & MuonOptions, params: readonly Tensor[]): void {
     const { lr, weight_decay, momentum, nesterov } = group;
-    for (const p of params) {
+    const moving = params.map((p): Slot => {
       if (p.is_complex()) throw new RuntimeError("Muon does not support complex parameters");
-      const grad = p.grad!;
-      const { momentum_buffer: buffer } = this.stateOf(p, () => ({ momentum_buffer: ops.zeros_like(grad) }));
-      buffer.lerp_(grad, 1 - momentum);
-      const update = orthogonal(nesterov ? grad.lerp(buffer, momentum) : buffer, group);
-      p.mul_(1 - lr * weight_decay).add_(update, { alpha: -lr * ratio(group.adjust_lr_fn, p) });
+      const { momentum_buffer } = this.stateOf(p, () => ({ momentum_buffer: ops.zeros_like(p.grad!) }));
+      return { param: momentum_buffer, grad: p.grad!, state: [], step: 1 };
+    });
+    step(moving, (grad, buffer) => buffer.lerp(grad, 1 - momentum));
+    for (const members of batches(params)) {
+      const updates = members.map((i) => {
+        const { param: buffer, grad } = moving[i]!;
+        return (nesterov ? grad!.lerp(buffer, momentum) : buffer).to(bfloat16);
+      });
+      const p = params[members[0]!]!;
+      const directions = orthogonal(ops.stack(updates), group).to(p.dtype).contiguous();
+      const alpha = -lr * ratio(group.adjust_lr_fn, p);
+      const slots = members.map((i, j): Slot => ({ param: params[i]!, grad: directions.select(0, j), state: [], step: 1 }));
+      step(slots, (grad, param) => param.mul(1 - lr * weight_decay).add(grad, { alpha }));
     }
   }
+}
+
+/** Steps by a formula of pointwise ops: those that the kernel can take together. */
+function step(slots: readonly Slot[], formula: (grad: Tensor, param: Tensor) => Tensor): void {
+  const fitting = slots.filter(fits);
+  fusedUpdate<number, Slot>(fitting, true, (_, grad, param) => [formula(grad, param)]);
+  for (const slot of slots) if (!fitting.includes(slot)) slot.param.copy_(formula(slot.grad!, slot.param));
+}
+
+/** Small matrices of one shape are made orthogonal together: launches count there, and copies do not. */
+const MOST_TOGETHER = 1 << 20;
+
+/** Numbers of parameters that go together. */
+function batches(params: readonly Tensor[]): number[][] {
+  const found: number[][] = [];
+  const open = new Map<string, number[]>();
+  params.forEach((p, i) => {
+    const key = `${p.shape.join()}|${p.dtype}|${p.device.type}:${p.device.index}`;
+    let batch = open.get(key);
+    if (batch === undefined || (batch.length + 1) * p.numel() > MOST_TOGETHER) {
+      open.set(key, (batch = []));
+      found.push(batch);
+    }
+    batch.push(i);
+  });
+  return found;
 }
 
 function ratio(adjust: MuonOptions["adjust_lr_fn"], p: Tensor): number {
@@ -95,18 +131,17 @@ function ratio(adjust: MuonOptions["adjust_lr_fn"], p: Tensor): number {
   return adjust === "match_rms_adamw" ? 0.2 * Math.sqrt(Math.max(rows, columns)) : Math.sqrt(Math.max(1, rows / columns));
 }
 
-/** The nearest matrix with orthogonal rows or columns, roughly: a polynomial of odd powers takes singular values to about 1. */
-function orthogonal(update: Tensor, { ns_coefficients, ns_steps, eps }: MuonOptions): Tensor {
+/** The nearest matrices with orthogonal rows or columns, roughly: a polynomial of odd powers takes singular values to about 1. */
+function orthogonal(updates: Tensor, { ns_coefficients, ns_steps, eps }: MuonOptions): Tensor {
   if (!(ns_steps < 100)) throw new ValueError("Number of steps must be less than 100 for computational efficiency");
   if (ns_coefficients.length !== 3) throw new ValueError("Coefficients must be a tuple of exactly 3 values");
   const [a, b, c] = ns_coefficients;
-  const tall = update.shape[0]! > update.shape[1]!;
-  let x = update.to(bfloat16);
-  if (tall) x = x.t();
-  x = x.div(ops.linalg.vector_norm(x).clamp({ min: eps }));
+  const tall = updates.shape[1]! > updates.shape[2]!;
+  let x = tall ? updates.mT : updates;
+  x = x.div(ops.linalg.vector_norm(x, { dim: [1, 2], keepdim: true }).clamp({ min: eps }));
   for (let i = 0; i < ns_steps; i++) {
-    const gram = x.matmul(x.t());
-    x = ops.addmm(x, ops.addmm(gram, gram, gram, { beta: b, alpha: c }), x, { beta: a });
+    const gram = x.matmul(x.mT);
+    x = ops.baddbmm(x, ops.baddbmm(gram, gram, gram, { beta: b, alpha: c }), x, { beta: a });
   }
-  return tall ? x.t() : x;
+  return tall ? x.mT : x;
 }
