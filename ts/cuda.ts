@@ -18,6 +18,7 @@ import { type Capture, setCapture } from "./engine/fusion.ts";
 import { registerDevice, registerOpener } from "./ops/devices.ts";
 import { default_generator } from "./ops/generator.ts";
 
+export { OutOfMemoryError } from "./core/errors.ts";
 export type { CudaDeviceProperties, CudaProbe, CudaStats };
 
 /** A device: "cuda:1", its number, or itself; null and undefined are the current one. */
@@ -116,6 +117,11 @@ export function get_device_name(device?: CudaDeviceName): string {
 export function get_device_capability(device?: CudaDeviceName): [major: number, minor: number] {
   const { major, minor } = get_device_properties(device);
   return [major, minor];
+}
+
+/** Whether the device is there and computes in bfloat16, which takes compute capability 8.0. */
+export function is_bf16_supported(): boolean {
+  return is_available() && get_device_capability()[0] >= 8;
 }
 
 /** Resolves when everything that was asked for so far has been carried out; rejects with what went wrong meanwhile. */

@@ -10,6 +10,7 @@ import { registry } from "../../ts/ops/install.ts";
 import { readJson } from "./corpus.ts";
 import { openCorpus } from "./corpus_files.ts";
 import type { Exceptions } from "./golden.ts";
+import { leftOut } from "./names.ts";
 import type { OpEntry } from "./ops.ts";
 import type { UnitReport } from "./report.ts";
 
@@ -151,6 +152,12 @@ export function opTable(lists: ReadonlyMap<string, readonly Listed[]>, { entries
     "## Notes",
     "",
     ...notes.texts.map((text, i) => `${i + 1}. ${text}`),
+    "",
+    "## Left out",
+    "",
+    "What PyTorch has and Kindling does not, with the reason (`*` stands for anything).",
+    "",
+    ...[...leftOut].map(([reason, names]) => `- ${reason}: ${names.map((name) => `\`${name}\``).join(" ")}`),
     "",
   ].join("\n");
 }

@@ -71,3 +71,16 @@ it("the choice of deterministic algorithms is kept", () => {
   torch.use_deterministic_algorithms(false);
   expect(torch.get_deterministic_debug_mode()).toBe(0);
 });
+
+it("Tensor.hardshrink and prelu, torch.celu and its like", () => {
+  const x = torch.tensor([-1, 0.25, 2]);
+  expect(x.hardshrink().tolist_sync()).toEqual([-1, 0, 2]);
+  expect(x.hardshrink({ lambd: 1 }).tolist_sync()).toEqual([0, 0, 2]);
+  expect(x.prelu(torch.tensor([0.5])).tolist_sync()).toEqual([-0.5, 0.25, 2]);
+  expect(torch.threshold(x, 0.5, 7).tolist_sync()).toEqual([7, 7, 2]);
+  expect(torch.dropout(x, 0.5, false).tolist_sync()).toEqual([-1, 0.25, 2]);
+});
+
+it("torch.amp.is_autocast_available", () => {
+  expect(["cpu", "cuda", "webgpu", "xpu"].map(torch.amp.is_autocast_available)).toEqual([true, true, true, false]);
+});

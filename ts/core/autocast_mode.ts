@@ -77,6 +77,10 @@ export function autocastCache(): Map<object, unknown> | null {
 export function is_autocast_enabled(device_type = "cuda"): boolean {
   return (autocastMode.mask & (1 << indexOf("is_autocast_enabled", device_type))) !== 0;
 }
+/** Whether there is autocast for a device type; the device itself need not be there. */
+export function is_autocast_available(device_type: string): boolean {
+  return (TYPES as readonly string[]).includes(device_type);
+}
 /** The lower precision of regions that do not name one: bfloat16 on cpu, float16 elsewhere; within a region, its own. */
 export function get_autocast_dtype(device_type: string): DType {
   return dtypes[indexOf("get_autocast_dtype", device_type)]!;
