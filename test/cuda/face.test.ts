@@ -201,6 +201,34 @@ describe.skipIf(unavailable !== null)("torch.cuda.CUDAGraph", () => {
     }
   });
 
+  it("repeats steps of optimizers that do not count them, and refuses the others", () => {
+    const steps = (
+      make: (p: InstanceType<typeof torch.Tensor>[]) => InstanceType<typeof optim.Optimizer>,
+      replays: boolean,
+    ): number[] => {
+      const p = torch.full([3], 2, { ...opts, dtype: torch.float32 }).requires_grad_();
+      const opt = make([p]);
+      p.grad = torch.ones_like(p);
+      opt.step(); // state and kernels exist
+      p.detach().sum().item_sync();
+      if (replays) {
+        const g = new torch.cuda.CUDAGraph();
+        torch.cuda.graph(g, () => opt.step());
+        for (let i = 0; i < 3; i++) g.replay();
+      } else for (let i = 0; i < 3; i++) opt.step();
+      return p.tolist_sync() as number[];
+    };
+    for (const make of [
+      (p: InstanceType<typeof torch.Tensor>[]) => new optim.RMSprop(p, { lr: 0.1, momentum: 0.9 }),
+      (p: InstanceType<typeof torch.Tensor>[]) => new optim.Adagrad(p, { lr: 0.1 }),
+      (p: InstanceType<typeof torch.Tensor>[]) => new optim.Rprop(p),
+    ]) {
+      expect(steps(make, true)).toEqual(steps(make, false));
+    }
+    expect(() => steps((p) => new optim.RAdam(p), true)).toThrow(/step number would not rise/);
+    expect(() => steps((p) => new optim.Adagrad(p, { lr_decay: 0.1 }), true)).toThrow(/step number would not rise/);
+  });
+
   it("keeps memory that it reads, and lets it go", () => {
     let x: InstanceType<typeof torch.Tensor> | null = torch.full([1 << 16], 3, opts);
     x.add(1).sum().item_sync();
