@@ -191,16 +191,6 @@ export class Tensor {
   get retains_grad(): boolean {
     return this._retainsGrad;
   }
-  /** Whether both show the same memory with the same geometry. */
-  is_set_to(tensor: Tensor): boolean {
-    return (
-      this._storage === tensor._storage &&
-      this._offset === tensor._offset &&
-      this.dtype === tensor.dtype &&
-      sameShape(this.shape, tensor.shape) &&
-      sameShape(this._strides, tensor._strides)
-    );
-  }
 
   get requires_grad(): boolean {
     return this._leafRequiresGrad || this.grad_fn !== null;

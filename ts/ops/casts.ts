@@ -16,9 +16,10 @@ import {
   uint8,
   type DType,
 } from "../core/dtype.ts";
+import { sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
-import type { Args } from "../engine/signature.ts";
+import { type Args, checkTensor } from "../engine/signature.ts";
 
 type CastOp = Op<[self: Tensor, options?: { memory_format?: unknown }], Tensor, "method">;
 
@@ -63,5 +64,21 @@ export const cuda: CudaOp = composite(
   (self: Tensor, device: Device | string | number | null) => {
     if (typeof device === "number") return self.to(`cuda:${device}`);
     return device === null && self.device.type === "cuda" ? self : self.to(device ?? "cuda");
+  },
+);
+
+export const is_set_to: Op<[self: Tensor, ...Args<[{ tensor: Tensor }]>], boolean, "method"> = composite(
+  "is_set_to",
+  "self, tensor",
+  { doc: "Whether both show the same memory with the same shape, strides and dtype." },
+  (self: Tensor, tensor: Tensor) => {
+    checkTensor("is_set_to", "tensor", tensor);
+    return (
+      self._storage === tensor._storage &&
+      self._offset === tensor._offset &&
+      self.dtype === tensor.dtype &&
+      sameShape(self.shape, tensor.shape) &&
+      sameShape(self._strides, tensor._strides)
+    );
   },
 );

@@ -13,7 +13,7 @@ export const exempt: Readonly<Record<string, readonly string[]>> = {
   "draws random numbers": words("rand rand_like randint randint_like randn randn_like randperm"),
   "says something about tensors": words(
     "allclose equal isin is_complex is_floating_point is_nonzero is_same_size is_signed is_tensor result_type ndimension nelement numel " +
-      "get_device is_conj is_inference is_neg",
+      "get_device is_conj is_inference is_neg Tensor.is_set_to",
   ),
   "gives whole numbers or truths": words(
     "argsort argwhere nonzero nonzero_static unravel_index masked.argmax masked.argmin linalg.matrix_rank nn.functional.one_hot Tensor.bool " +
