@@ -486,6 +486,7 @@ export const unravel_index: UnravelOp = composite(
   "indices, shape",
   {
     doc: "Coordinates in `shape` of positions in its flat form.",
+    kinds: { shape: "numbers" }, // as they are: sizes beyond 2^53 come as bigints
   },
   (indices: Tensor, shape: Scalar | readonly (number | bigint)[]) => {
     const sizes = (Array.isArray(shape) ? shape : [shape]) as readonly (number | bigint)[];
