@@ -249,3 +249,47 @@ it("gradients that nobody has seen are free at zero_grad", () => {
   new torch.optim.SGD([w]).zero_grad();
   expect(storage.buffer).toBeNull();
 });
+
+describe("register_post_accumulate_grad_hook", () => {
+  it("is called with the leaf after each gradient that is added, until it is removed", () => {
+    const x = leaf([1, 2]);
+    const seen: unknown[] = [];
+    x.register_hook((g) => g.mul(10));
+    const handle = x.register_post_accumulate_grad_hook((p) => void seen.push(p === x, gradOf(p)));
+    x.mul(x).sum().backward();
+    x.sum().backward();
+    autograd.grad(x.sum(), [x]);
+    expect(seen).toEqual([true, [20, 40], true, [30, 50]]);
+    handle.remove();
+    x.sum().backward();
+    expect(seen).toHaveLength(4);
+  });
+  it("can step and let go of the gradient within backward", () => {
+    const model = new torch.nn.Linear(3, 2);
+    const plain = new torch.nn.Linear(3, 2);
+    plain.load_state_dict(model.state_dict());
+    for (const p of model.parameters()) {
+      const optimizer = new torch.optim.SGD([p], { lr: 0.1 });
+      p.register_post_accumulate_grad_hook(() => {
+        optimizer.step();
+        optimizer.zero_grad();
+      });
+    }
+    const usual = new torch.optim.SGD(plain.parameters(), { lr: 0.1 });
+    const x = torch.ones([4, 3]);
+    model.forward(x).square().sum().backward();
+    plain.forward(x).square().sum().backward();
+    usual.step();
+    const [own, want] = [[...model.parameters()], [...plain.parameters()]];
+    own.forEach((p, i) => expect(p.tolist_sync()).toEqual(want[i]!.tolist_sync()));
+    expect(own.map((p) => p.grad)).toEqual([null, null]);
+  });
+  it("is for leaves that require grad", () => {
+    expect(() => f64([1]).register_post_accumulate_grad_hook(() => {})).toThrow(/doesn't require gradient/);
+    expect(() =>
+      leaf([1])
+        .mul(2)
+        .register_post_accumulate_grad_hook(() => {}),
+    ).toThrow(/non-leaf tensors/);
+  });
+});

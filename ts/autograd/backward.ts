@@ -24,6 +24,8 @@ class AccumulateGrad implements GraphNode {
   /** Leaves come last. */
   readonly sequence = -1;
   hooks: Map<number, Map<number, TensorHook>> | null = null;
+  /** Called with the leaf when its gradient is there. */
+  readonly after = new Set<{ readonly hook: (leaf: Tensor) => void }>();
 
   /** What comes next was made for this leaf alone and may become its `.grad` without a copy. */
   fresh = false;
@@ -33,6 +35,7 @@ class AccumulateGrad implements GraphNode {
   }
   apply(grads: readonly (Tensor | null)[]): readonly never[] {
     accumulate(this.leaf, grads[0]!, this.fresh && this.hooks === null);
+    for (const { hook } of [...this.after]) hook(this.leaf);
     return [];
   }
   release(): void {}
@@ -52,6 +55,14 @@ function accumulate(t: Tensor, g: Tensor, fresh = false): void {
   const storage = t._grad!._storage;
   storage.materialize();
   storage.kept = true;
+}
+
+/** @internal Calls `hook` with a leaf after each gradient that is added to it. */
+export function onAccumulated(leaf: Tensor, hook: (leaf: Tensor) => void): { remove(): void } {
+  const { after } = gradientEdge(leaf)!.node as AccumulateGrad;
+  const entry = { hook };
+  after.add(entry);
+  return { remove: () => void after.delete(entry) };
 }
 
 graph.accumulator = (leaf) => new AccumulateGrad(leaf);
