@@ -6,7 +6,6 @@ export { Tensor } from "./core/tensor.ts";
 export {
   bfloat16,
   bool,
-  can_cast,
   Complex,
   complex128,
   complex64,
@@ -20,7 +19,6 @@ export {
   int32,
   int64,
   int8,
-  promote_types,
   type Scalar,
   set_default_dtype,
   uint8,
@@ -36,6 +34,7 @@ export {
   set_grad_enabled,
 } from "./core/grad_mode.ts";
 export * from "./ops/index.ts";
+export { can_cast, promote_types } from "./ops/predicates.ts";
 export * as autograd from "./autograd/index.ts";
 export * as distributions from "./distributions/index.ts";
 export * as func from "./func/index.ts";

@@ -68,6 +68,7 @@ for values in ([0.0, 2.0, 3.0], [0.0, 0.0, 3.0], [0.0, 0.0, 0.0]):
 case("cumprod", {"t": [2.0, 0.0, 3.0, 0.0, 5.0]}, 0)
 for name in "std var std_mean".split():
     tensors(name, [2.0])
+    case(name, {"t": [[2.0], [3.0]]}, 1)
     tensors(name, [2.0, 2.0, 2.0])
     case(name, {"t": [[1.0, 2.0], [3.0, 3.0]]}, 1)
 case("var", {"t": [2.0]}, 0, False)
@@ -78,9 +79,7 @@ for p in [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, INF, -INF]:
     case("dist", {"t": [1.0, 2.0]}, {"t": [1.0, 2.0]}, p)
 case("linalg.matrix_norm", {"t": [[0.0, 0.0], [0.0, 0.0]]})
 for p in [0.0, 1.0, 2.0, 3.0, INF]:
-    # cdist with p = inf differs at ties yet: PyTorch gives each the whole gradient, we share it out.
-    if p != INF:
-        case("cdist", {"t": [[1.0, 2.0], [0.0, 1.0]]}, {"t": [[1.0, 2.0]]}, p)
+    case("cdist", {"t": [[1.0, 2.0], [0.0, 1.0]]}, {"t": [[1.0, 2.0]]}, p)
     case(F + "pdist", {"t": [[1.0, 2.0], [1.0, 2.0], [0.0, 2.0]]}, p)
 case(F + "pairwise_distance", {"t": [[1.0, 2.0]]}, {"t": [[1.0, 2.0]]}, 2.0, 0.0)
 case(F + "cosine_similarity", {"t": [[0.0, 0.0]]}, {"t": [[1.0, 2.0]]})

@@ -19,6 +19,7 @@ import type { Args } from "../engine/signature.ts";
 import { e } from "../kernel/builder.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { zeros_like } from "./creation.ts";
+import { somewhere } from "./domain.ts";
 
 /** A tensor, or a number in its place. */
 export type Operand = Tensor | Scalar | Complex;
@@ -111,12 +112,19 @@ export const mul: BinaryOp = pointwise("mul", "input, other", {
 export type RoundingMode = "trunc" | "floor" | null;
 type DivOp = Op<[input: Tensor, ...Args<[{ other: Operand }], { rounding_mode?: RoundingMode }>], Tensor, "method" | "inplace">;
 
-/** Whole numbers have no quotient by zero. Known without reading memory only for a number. */
-function checkDivisor(name: string, { other }: Values, dtype: DType): void {
-  if (dtype.category < Category.floating && isScalar(other) && Number(other) === 0) {
+/** Whole numbers have no quotient by zero, and truth values none at all. */
+function checkDivisor(name: string, { input, other }: Values, dtype: DType): void {
+  if (dtype.category >= Category.floating) return;
+  if (dtype.category === Category.bool) {
+    throw new RuntimeError(`${name}: not implemented for '${dtype}'; convert the tensors to an integer or floating type`);
+  }
+  // What is empty divides nothing.
+  if ([input, other].some((x) => x instanceof Tensor && x.numel() === 0)) return;
+  if (other instanceof Tensor ? somewhere(other, (x) => x.eq(0)) : onCpu(input) && Number(other) === 0) {
     throw new RuntimeError(`${name}: ZeroDivisionError: integer division by zero`);
   }
 }
+const onCpu = (x: unknown): boolean => x instanceof Tensor && x.device.type === "cpu";
 
 function checkDiv(values: Values, dtype: DType): void {
   const { rounding_mode } = values;
@@ -134,7 +142,7 @@ const quotientGrad = (g: Tensor, { input, other }: Values): Tensor => g.neg().mu
 const over = (a: Operand, b: Operand): Tensor => (a instanceof Tensor ? a.div(b) : (b as Tensor).reciprocal().mul(a));
 
 export const div: DivOp = pointwise("div", "input, other, *, rounding_mode=None", {
-  doc: 'input / other; rounding_mode "trunc" rounds towards zero, "floor" down. Integers give floats unless rounded.',
+  doc: 'input / other; rounding_mode "trunc" rounds towards zero, "floor" down. Integers give floats unless rounded. Rounded integers by zero: RuntimeError on cpu, on other devices anything.',
   inplace: true,
   tensors: both,
   dtype: (promoted, { rounding_mode }) => (rounding_mode === null ? toFloat(promoted) : promoted),
@@ -163,7 +171,7 @@ export const true_divide: BinaryOp = pointwise("true_divide", "input, other", {
 });
 
 export const floor_divide: BinaryOp = pointwise("floor_divide", "input, other", {
-  doc: "input / other rounded down, in the type of the arguments.",
+  doc: "input / other rounded down, in the type of the arguments. Integers by zero: RuntimeError on cpu, on other devices anything.",
   inplace: true,
   tensors: both,
   check: (values, dtype) => checkDivisor("floor_divide", values, dtype),
@@ -180,7 +188,7 @@ const restGrad = (mode: "floor" | "trunc"): GradRule => [
 ];
 
 export const remainder: BinaryOp = pointwise("remainder", "input, other", {
-  doc: "input modulo other, with other's sign, as Python's %.",
+  doc: "input modulo other, with other's sign, as Python's %. Integers by zero: RuntimeError on cpu, on other devices anything.",
   inplace: true,
   tensors: both,
   check: (values, dtype) => checkDivisor("remainder", values, dtype),
@@ -195,7 +203,7 @@ export const remainder: BinaryOp = pointwise("remainder", "input, other", {
 });
 
 export const fmod: BinaryOp = pointwise("fmod", "input, other", {
-  doc: "input modulo other, with input's sign, as C's fmod.",
+  doc: "input modulo other, with input's sign, as C's fmod. Integers by zero: RuntimeError on cpu, on other devices anything.",
   inplace: true,
   tensors: both,
   check: (values, dtype) => checkDivisor("fmod", values, dtype),

@@ -10,6 +10,7 @@ import { strideOf } from "../engine/hidden.ts";
 import { conceal, reveal } from "../engine/reveal.ts";
 import { empty, run } from "../engine/run.ts";
 import type { RandomSpec } from "../kernel/spec.ts";
+import { limitsOf, somewhere } from "./domain.ts";
 import { default_generator, type Generator } from "./generator.ts";
 
 export type Distribution = RandomSpec["distribution"];
@@ -48,12 +49,17 @@ export function draw(
       level,
     );
   }
+  if (generator !== null && typeOf(generator.device) !== device.type) {
+    throw new RuntimeError(`Expected a '${device.type}' device type for generator but found '${typeOf(generator.device)}'`);
+  }
   const out = empty(shape, dtype, device);
   if (out.numel() === 0) return out;
   const state = (generator ?? default_generator(device))._state;
   run({ kind: "random", distribution, dtype }, inputs, [out], { a, b, generator: state });
   return out;
 }
+
+const typeOf = (device: Device | string): string => (typeof device === "string" ? device.split(":")[0]! : device.type);
 
 const NOT_SAME = "vmap: Vmap does not currently support same randomness with a batched tensor input";
 const NOT_RANDOM =
@@ -63,12 +69,22 @@ export function checkFloating(op: string, dtype: DType): void {
   if (!dtype.is_floating_point) throw new RuntimeError(`${op}: not implemented for '${dtype}'; expected a floating-point dtype`);
 }
 
-export function checkRange(op: string, from: number | bigint, to: number | bigint): void {
+/** Whole numbers in [from, to) as `dtype`. */
+export function checkRange(op: string, from: number | bigint, to: number | bigint, dtype: DType): void {
   if (from >= to) throw new RuntimeError(`${op}: expects 'from' to be less than 'to', but got from=${from} >= to=${to}`);
+  const [least, greatest] = limitsOf(dtype);
+  if (from < least || from > greatest) throw new RuntimeError(`${op}: from is out of bounds for ${dtype}, got ${from}`);
+  if (BigInt(to) - 1n > greatest) throw new RuntimeError(`${op}: to - 1 is out of bounds for ${dtype}, got to=${to}`);
 }
 
 export function checkStd(op: string, std: number): void {
   if (!(std >= 0)) throw new RuntimeError(`${op}: expects std >= 0.0, but found std ${std}`);
+}
+
+/** On the cpu. */
+export function checkProbabilities(op: string, p: Tensor): void {
+  if (!somewhere(p, (x) => x.ge(0).logical_and(x.le(1)).logical_not())) return;
+  throw new RuntimeError(`${op}: expects probabilities between 0 and 1, but the input has others`);
 }
 
 export function checkProbability(op: string, p: number): void {

@@ -5,6 +5,7 @@ import { uint8 } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { onReplay } from "../engine/blocking.ts";
+import { describe } from "../engine/signature.ts";
 import { copyState, loadPhilox, loadState, makeGenerator, reseed, savePhilox, saveState } from "../kernel/generator.ts";
 import type { GeneratorState } from "../kernel/spec.ts";
 import { fromBytes, place } from "./creation.ts";
@@ -69,6 +70,8 @@ export class Generator {
 function toSeed(seed: number | bigint): bigint {
   if (typeof seed === "number" && !Number.isInteger(seed))
     throw new RuntimeError(`manual_seed: expected a whole number, got ${seed}`);
+  if (typeof seed !== "number" && typeof seed !== "bigint")
+    throw new TypeError(`manual_seed: expected a whole number, got ${describe(seed)}`);
   const s = BigInt(seed);
   if (s < -(2n ** 63n) || s >= 2n ** 64n) throw new RuntimeError(`manual_seed: Overflow when unpacking long: ${s}`);
   return s;

@@ -210,10 +210,19 @@ export const renorm: RenormOp = composite(
   },
 );
 
-/** The last dimension's norm, as distances have it: with p = 0 the derivative is zero, where a norm has none. */
+/**
+ * The last dimension's norm, as distances have it: with p = 0 the derivative is zero, where a norm has none, and with p = inf every element
+ * that is the greatest gets all of the gradient, where a norm divides it.
+ */
 export function distances(difference: Tensor, p: number): Tensor {
   if (difference.shape.at(-1) === 0) return difference.sum(-1);
   const out = vectorNorm(difference, p, [difference.ndim - 1], false);
+  if (p === Infinity && difference.requires_grad) {
+    const value = difference.detach();
+    const slope = value.sgn().mul(value.abs().eq(out.detach().unsqueeze(-1)));
+    // Adds zero, with this slope.
+    return out.detach().add(difference.sub(value).masked_fill(value.isfinite().logical_not(), 0).mul(slope).sum(-1));
+  }
   return p === 0
     ? out.detach().add(difference.masked_fill(difference.eq(difference).logical_or(difference.isnan()), 0).sum(-1))
     : out;

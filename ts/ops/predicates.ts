@@ -1,12 +1,12 @@
 /** Questions about dtypes and tensors that need no kernel. */
 
-import type { DType } from "../core/dtype.ts";
+import { can_cast as castable, promote_types as promoted, type DType } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { sameShape } from "../core/shape.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { resultType } from "../engine/promotion.ts";
-import { type Args, checkTensor } from "../engine/signature.ts";
+import { type Args, bindOp, checkTensor, parseSignature } from "../engine/signature.ts";
 import type { Operand } from "./arithmetic.ts";
 
 type Question = Op<[input: Tensor], boolean, "method">;
@@ -85,9 +85,23 @@ export const is_tensor: Op<[obj: unknown], boolean> = composite(
   (obj: unknown) => obj instanceof Tensor,
 );
 
-export const result_type: Op<[tensor1: Operand, tensor2: Operand], DType> = composite(
+export const result_type: Op<Args<[{ tensor1: Operand }, { tensor2: Operand }]>, DType> = composite(
   "result_type",
   "tensor1, tensor2",
-  { doc: "The dtype that arithmetic on both gives." },
+  { doc: "The dtype that arithmetic on both gives.", tensors: ["tensor1", "tensor2"] },
   (tensor1: Operand, tensor2: Operand) => resultType("result_type", [tensor1, tensor2]),
 );
+
+const PAIR = parseSignature("type1, type2", [], { type1: "dtype", type2: "dtype" });
+/** The dtype that holds both, by PyTorch's lattice (https://pytorch.org/docs/stable/tensor_attributes.html#type-promotion-doc). */
+export function promote_types(...given: Args<[{ type1: DType }, { type2: DType }]>): DType {
+  const [type1, type2] = bindOp("promote_types", PAIR, given) as [DType, DType];
+  return promoted(type1, type2);
+}
+
+const CAST = parseSignature("from_, to", [], { from_: "dtype", to: "dtype" });
+/** Whether PyTorch's `can_cast` allows `from_` → `to` (never to a lower category). */
+export function can_cast(...given: Args<[{ from_: DType }, { to: DType }]>): boolean {
+  const [from, to] = bindOp("can_cast", CAST, given) as [DType, DType];
+  return castable(from, to);
+}

@@ -11,6 +11,7 @@ import { type Args, describe } from "../engine/signature.ts";
 import { checkSize, finish, place, type TensorOptions } from "./creation.ts";
 import {
   checkFloating,
+  checkProbabilities,
   checkProbability,
   checkRange,
   checkStd,
@@ -19,6 +20,7 @@ import {
   type Parameter,
   type Stream,
 } from "./draw.ts";
+import { somewhere } from "./domain.ts";
 import type { Generator } from "./generator.ts";
 import { searchsorted } from "./sorting.ts";
 
@@ -75,17 +77,29 @@ function likeOp(name: string, distribution: Distribution, doc: string): LikeOp {
 export const rand_like: LikeOp = likeOp("rand_like", "uniform", "Uniform in [0, 1), in input's shape.");
 export const randn_like: LikeOp = likeOp("randn_like", "normal", "From the standard normal distribution, in input's shape.");
 
+/** The first of two bounds may be left out; a bound that stands alone is the upper one. */
+function bounds(op: string, low: number | null, high: number | null, dtype: DType): [from: number, to: number] {
+  const [from, to] = low === null || high === null ? [0, high ?? low] : [low, high];
+  if (to === null) throw new TypeError(`${op}: missing required argument 'high'`);
+  checkRange(op, from, to, dtype);
+  return [from, to];
+}
+
 type RandintOp = Op<
-  [high: number, size: Shape, options?: RandomOptions] | [low: number, high: number, size: Shape, options?: RandomOptions],
+  | [options: RandomOptions & { low?: number; high: number; size: Shape }]
+  | [high: number, size: Shape, options?: RandomOptions]
+  | [high: number, options: RandomOptions & { size: Shape }]
+  | [low: number, high: number, options: RandomOptions & { size: Shape }]
+  | [low: number, high: number, size: Shape, options?: RandomOptions],
   Tensor
 >;
 
 export const randint: RandintOp = composite(
   "randint",
-  "low, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False",
+  "low=None, high=None, size=None, *, generator=None, dtype=None, device=None, requires_grad=False, layout=None, pin_memory=False",
   { doc: "Whole numbers from low (0) up to but not including high.", kinds: { high: "long or list" } },
   (
-    low: number,
+    low: number | null,
     high: number | Shape | null,
     size: Shape | null,
     generator: Stream,
@@ -93,26 +107,34 @@ export const randint: RandintOp = composite(
     device: Place,
     rg: boolean,
   ) => {
-    const [from, to, shape] =
-      high === null || typeof high === "object" ? [0, low, (high as Shape | null) ?? size] : [low, high, size];
+    const [bound, shape] = Array.isArray(high) ? [null, high as Shape] : [high as number | null, size];
+    const [from, to] = bounds("randint", low, bound, dtype ?? int64);
     if (shape === null) throw new TypeError("randint: missing required argument 'size'");
-    checkRange("randint", from, to);
     return finish(draw("random_int", checkSize("randint", shape), dtype ?? int64, place(device), from, to, generator), rg);
   },
 );
 
 type RandintLikeOp = Op<
-  [input: Tensor, high: number, options?: RandomOptions] | [input: Tensor, low: number, high: number, options?: RandomOptions],
+  | [input: Tensor, options: RandomOptions & { low?: number; high: number }]
+  | [input: Tensor, high: number, options?: RandomOptions]
+  | [input: Tensor, low: number, high: number, options?: RandomOptions],
   Tensor
 >;
 
 export const randint_like: RandintLikeOp = composite(
   "randint_like",
-  "input, low, high=None, *, dtype=None, device=None, requires_grad=False, generator=None, memory_format=None, layout=None",
+  "input, low=None, high=None, *, dtype=None, device=None, requires_grad=False, generator=None, memory_format=None, layout=None",
   { doc: "randint in input's shape and dtype.", method: false },
-  (input: Tensor, low: number, high: number | null, dtype: DType | null, device: Place, rg: boolean, generator: Stream) => {
-    const [from, to] = high === null ? [0, low] : [low, high];
-    checkRange("randint_like", from, to);
+  (
+    input: Tensor,
+    low: number | null,
+    high: number | null,
+    dtype: DType | null,
+    device: Place,
+    rg: boolean,
+    generator: Stream,
+  ) => {
+    const [from, to] = bounds("randint_like", low, high, dtype ?? input.dtype);
     const on = device === null ? input.device : place(device);
     return finish(draw("random_int", input.shape, dtype ?? input.dtype, on, from, to, generator), rg);
   },
@@ -153,6 +175,8 @@ export const normal: NormalOp = defineOp(
       rg: boolean,
     ) {
       if (!(std instanceof Tensor)) checkStd("normal", Number(std));
+      else if (somewhere(std, (x) => x.ge(0).logical_not()))
+        throw new RuntimeError("normal: expects all elements of std >= 0.0, but some are less");
       const like = mean instanceof Tensor ? mean : std instanceof Tensor ? std : null;
       if (like === null) {
         const type = dtype ?? get_default_dtype();
@@ -186,17 +210,11 @@ export const bernoulli: BernoulliOp = defineOp("bernoulli", "input, p=None, *, g
       return draw("bernoulli", input.shape, input.dtype, input.device, Number(p), 0, generator);
     }
     checkFloating("bernoulli", input.dtype);
-    checkDomain("bernoulli", input, "probabilities between 0 and 1", input.ge(0).logical_and(input.le(1)));
+    checkProbabilities("bernoulli", input);
     return draw("bernoulli", input.shape, input.dtype, input.device, 0, 0, generator, [input]);
   },
   backward: (_ctx, g: Tensor) => [g.mul(0)],
 });
-
-/** On the cpu, where looking costs no waiting: whether `holds` is true everywhere. */
-function checkDomain(op: string, input: Tensor, what: string, holds: Tensor): void {
-  if (input.device.type !== "cpu" || input.numel() === 0 || holds.all().item_sync() === true) return;
-  throw new RuntimeError(`${op}: expects ${what}, but the input has others`);
-}
 
 type FromInputs = Op<[input: Tensor, ...Args<[], { generator?: Generator | null }>], Tensor>;
 
@@ -205,7 +223,8 @@ export const poisson: FromInputs = defineOp("poisson", "input, generator=None", 
   method: false,
   forward(_ctx, input: Tensor, generator: Stream) {
     checkFloating("poisson", input.dtype);
-    checkDomain("poisson", input, "rates of at least 0", input.ge(0));
+    if (somewhere(input, (x) => x.ge(0).logical_not()))
+      throw new RuntimeError("poisson: expects rates of at least 0, but the input has others");
     return draw("poisson", input.shape, input.dtype, input.device, 0, 0, generator, [input]);
   },
   backward: (_ctx, g: Tensor) => [g.mul(0)],
@@ -253,7 +272,7 @@ export const multinomial: MultinomialOp = defineOp("multinomial", "input, num_sa
         `multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement (${num_samples} of ${n})`,
       );
     }
-    if (readable(input.device)) checkProbabilities(input, replacement && num_samples > 1);
+    if (readable(input.device)) checkWeights(input, replacement && num_samples > 1);
     if (!replacement || num_samples === 1) {
       // The greatest of p / Exp(1) is distributed as p; the greatest few are a draw without replacement.
       const noise = draw("exponential", input.shape, input.dtype, input.device, 1, 0, generator);
@@ -270,7 +289,7 @@ export const multinomial: MultinomialOp = defineOp("multinomial", "input, num_sa
   },
 });
 
-function checkProbabilities(input: Tensor, replacement: boolean): void {
+function checkWeights(input: Tensor, replacement: boolean): void {
   const values = input.data_sync() as ArrayLike<number>;
   const n = input.shape.at(-1)!;
   const what = replacement

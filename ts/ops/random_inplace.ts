@@ -10,6 +10,7 @@ import { checkWritable, updateInPlace } from "../engine/inplace.ts";
 import type { Args } from "../engine/signature.ts";
 import {
   checkFloating,
+  checkProbabilities,
   checkProbability,
   checkRange,
   checkStd,
@@ -18,6 +19,7 @@ import {
   type Parameter,
   type Stream,
 } from "./draw.ts";
+import { limitsOf } from "./domain.ts";
 import type { Generator } from "./generator.ts";
 
 type InPlaceOp<P extends readonly object[]> = Op<[self: Tensor, ...Args<P, { generator?: Generator | null }>], Tensor, "method">;
@@ -52,6 +54,12 @@ export const uniform_: InPlaceOp<[{ from?: number }, { to?: number }]> = composi
   (self: Tensor, from: Scalar, to: Scalar, generator: Stream) => {
     checkFloating("uniform_", self.dtype);
     const [a, b] = [Number(from), Number(to)];
+    const most = Number(limitsOf(self.dtype)[1]);
+    for (const [name, x] of [["from", a] as const, ["to", b] as const]) {
+      if (!(Math.abs(x) <= most)) throw new RuntimeError(`uniform_: ${name} is out of bounds for ${self.dtype}, got ${x}`);
+    }
+    if (b - a > most)
+      throw new RuntimeError(`uniform_: expects to - from <= ${most}, the greatest ${self.dtype}, but got from=${a}, to=${b}`);
     if (!(a <= b)) throw new RuntimeError(`uniform_: expects to return a [from, to) range, but found from=${a} > to=${b}`);
     return redraw("uniform_", self, "uniform", a, b, generator);
   },
@@ -87,7 +95,7 @@ export const random_: InPlaceOp<[{ from?: number | bigint }, { to?: number | big
   },
   (self: Tensor, from: number | bigint | null, to: number | bigint | null, generator: Stream) => {
     const [a, b] = to === null ? (from === null ? [0, limitOf(self.dtype)] : [0, from]) : [from ?? 0, to];
-    checkRange("random_", a, b);
+    checkRange("random_", a, b, self.dtype);
     return redraw("random_", self, "random_int", a, b, generator);
   },
 );
@@ -105,6 +113,7 @@ export const bernoulli_: InPlaceOp<[{ p?: Parameter }]> = composite(
       checkProbability("bernoulli_", Number(p));
       return redraw("bernoulli_", self, "bernoulli", Number(p), 0, generator);
     }
+    checkProbabilities("bernoulli_", p);
     const wide = p.expand(self.shape);
     return updateInPlace("bernoulli_", self, () =>
       draw("bernoulli", self.shape, self.dtype, self.device, 0, 0, generator, [wide]),
@@ -133,6 +142,7 @@ export const geometric_: InPlaceOp<[{ p: number }]> = composite(
     complex: false,
   },
   (self: Tensor, p: Scalar, generator: Stream) => {
+    if (self.dtype === bool) throw new RuntimeError(`geometric_: not implemented for '${self.dtype}'`);
     if (!(Number(p) > 0 && Number(p) < 1))
       throw new RuntimeError(`geometric_: expects p to be in (0, 1), but got p=${Number(p)}`);
     return redraw("geometric_", self, "geometric", Number(p), 0, generator);

@@ -2,7 +2,7 @@
 
 import { RuntimeError } from "../core/errors.ts";
 import { formatShape, normalizeDims } from "../core/shape.ts";
-import type { Scalar } from "../core/dtype.ts";
+import { float64, type Scalar } from "../core/dtype.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../engine/define.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
@@ -22,26 +22,38 @@ type PairOp<N extends "var" | "std"> = Op<
 >;
 const SIGNATURE = "input, dim=None, unbiased=None, keepdim=False, *, correction=None";
 
-type Core = Op<[input: Tensor, dims: readonly number[], keepdim: boolean, correction: number, root: boolean], Tensor[]>;
+interface State {
+  readonly dims: number[];
+  /** No dims were given, where PyTorch has a formula of its own for what has no variance. */
+  readonly whole: boolean;
+  readonly keepdim: boolean;
+  readonly correction: number;
+  readonly n: number;
+}
+type Core = Op<
+  [input: Tensor, dims: readonly number[], whole: boolean, keepdim: boolean, correction: number, root: boolean],
+  Tensor[]
+>;
 
 /** Variance (or its root) and mean, in one pass over the input. */
-const varianceAndMean: Core = defineOp("var_mean", "input, dims, keepdim, correction, root", {
+const varianceAndMean: Core = defineOp("var_mean", "input, dims, whole, keepdim, correction, root", {
   doc: "",
   method: false,
-  forward(ctx, input: Tensor, dims: number[], keepdim: boolean, correction: number, root: boolean) {
-    const wide = accumulated(input.dtype);
+  forward(ctx, input: Tensor, dims: number[], whole: boolean, keepdim: boolean, correction: number, root: boolean) {
+    // On cpu as in PyTorch: squares of floats have room, and the root may fit again.
+    const wide = input.device.type === "cpu" ? float64 : accumulated(input.dtype);
     const n = countOf(input, dims);
     const [sums, squares] = reduceTo("welford", cast(input, wide), dims, keepdim, wide, wide) as [Tensor, Tensor];
     const average = n === 0 ? sums.new_full(sums.shape, NaN) : sums;
     const variance = squares.div(Math.max(n - correction, 0));
     const out = cast(root ? variance.sqrt() : variance, input.dtype);
     ctx.save(input, root ? out : null);
-    ctx.state = { dims, keepdim, correction, n };
+    ctx.state = { dims, whole, keepdim, correction, n };
     return [out, cast(average, input.dtype)];
   },
   backward(ctx, g: Tensor | null, gMean: Tensor | null) {
     const [input, out] = ctx.saved() as [Tensor, Tensor | null];
-    const { dims, keepdim, correction, n } = ctx.state as { dims: number[]; keepdim: boolean; correction: number; n: number };
+    const { dims, whole, keepdim, correction, n } = ctx.state as State;
     let total: Tensor | null = null;
     if (g !== null) {
       // The root's derivative at zero counts as zero.
@@ -50,7 +62,7 @@ const varianceAndMean: Core = defineOp("var_mean", "input, dims, keepdim, correc
       const deviation = input.sub(input.mean(dims, true));
       const freedom = n - correction;
       total =
-        freedom > 0
+        freedom > 0 || !whole
           ? spread.mul(deviation).mul(2 / freedom)
           : spread.mul(deviation.new_full(deviation.shape, Infinity).masked_fill(deviation.eq(0), NaN));
     }
@@ -77,7 +89,8 @@ function core(
   }
   const flag = typeof dim === "boolean" ? dim : unbiased;
   const dims = normalizeDims(name, typeof dim === "boolean" ? null : dim, input.ndim);
-  return varianceAndMean(input, dims, keepdim, correction === null ? (flag === false ? 0 : 1) : Number(correction), root);
+  const whole = input.ndim === 0 || typeof dim === "boolean" || dim === null;
+  return varianceAndMean(input, dims, whole, keepdim, correction === null ? (flag === false ? 0 : 1) : Number(correction), root);
 }
 
 function single(name: "var" | "std", what: string): VarOp {
