@@ -97,6 +97,18 @@ it("grows after growth_interval good steps on end, and never to infinity", async
   expect(large.get_scale()).toBe(Math.fround(3e38));
 });
 
+it("update takes a scale of one's own, as a number or a tensor", () => {
+  const scaler = new GradScaler("cpu");
+  scaler.scale(torch.ones(1));
+  scaler.update(128);
+  expect(scaler.get_scale()).toBe(128);
+  scaler.update(torch.tensor([32], { dtype: torch.float32 }));
+  expect(scaler.scale(torch.ones(1)).item_sync()).toBe(32);
+  expect(() => scaler.update("8" as never)).toThrow(/new_scale should be a number or a float32 tensor.*got string/);
+  expect(() => scaler.update(torch.ones(2))).toThrow(/got a tensor of torch.float32, shape \[2\]/);
+  expect(scaler.get_scale()).toBe(32);
+});
+
 it("unscale_ shows the real gradients before the step, once", async () => {
   const p = parameter(3, 4);
   const optimizer = new torch.optim.SGD([p], { lr: 1 });

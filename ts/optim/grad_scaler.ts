@@ -44,6 +44,16 @@ const SIGNATURE = parseSignature(
 /** Tensors, and lists of such. */
 type Nested = Tensor | readonly Nested[];
 
+function scaleOf(given: unknown): number {
+  if (typeof given === "number") return given;
+  if (given instanceof Tensor && given.dtype === float32 && given.numel() === 1 && !given.requires_grad) {
+    return Number(given.item_sync());
+  }
+  throw new TypeError(
+    `update: new_scale should be a number or a float32 tensor of one element that does not require grad, got ${given instanceof Tensor ? `a tensor of ${given.dtype}, shape [${given.shape.join(", ")}]` : describe(given)}`,
+  );
+}
+
 /**
  * Scales losses for training in float16, with PyTorch's defaults: by 65,536 at first; half of that after a step whose gradients were not
  * finite, which is left out; twice as much after 2,000 good steps on end. Whether gradients are finite is a value, so `step` is awaited:
@@ -171,11 +181,11 @@ export class GradScaler {
     return progress.foundInf !== null;
   }
 
-  /** The scale of the next step: after what the steps since the last `update` have met, or `new_scale`. */
-  update(new_scale: number | null = null): void {
+  /** The scale of the next step: after what the steps since the last `update` have met, or `new_scale` (also as a tensor of one float32). */
+  update(new_scale: number | Tensor | null = null): void {
     if (!this.#enabled) return;
     this.#checkUsed("update");
-    if (new_scale !== null) this.#setScale(new_scale);
+    if (new_scale !== null) this.#setScale(scaleOf(new_scale));
     else {
       const all = [...this.#progress.values()].filter(({ stage }) => stage !== "ready");
       if (all.length === 0) throw new RuntimeError("update: No inf checks were recorded prior to update.");
