@@ -36,8 +36,13 @@ export type Kind =
 
 const isInt = (x: unknown): boolean => (typeof x === "number" ? Number.isInteger(x) : typeof x === "bigint");
 const isNumber = (x: unknown): boolean => isScalar(x) || x instanceof Complex;
-const isInts = (x: unknown): boolean => isInt(x) || (Array.isArray(x) && x.every(isInt));
-const isList = (x: unknown): boolean => Array.isArray(x) && x.every(isInt);
+// Every call of an op comes by here: loops, as they make no closures.
+function isList(x: unknown): boolean {
+  if (!Array.isArray(x)) return false;
+  for (const n of x) if (!isInt(n)) return false;
+  return true;
+}
+const isInts = (x: unknown): boolean => isInt(x) || isList(x);
 const isSizes = (x: unknown): boolean => isInt(x) || (Array.isArray(x) && x.every((n) => n === null || isInt(n)));
 
 const RULES: Readonly<Record<Kind, readonly [what: string, fits: (x: unknown) => boolean]>> = {
@@ -185,14 +190,7 @@ const NUMERIC = new Set<Kind>([
 /** Whether a tensor without dimensions may stand for it. */
 export const isNumeric = (kind: Kind): boolean => NUMERIC.has(kind);
 
-/** The argument as the op gets it, or a TypeError. Null passes where it is the default. */
-export function checkKind(op: string, name: string, kind: Kind, usual: unknown, x: unknown): unknown {
-  const [what, fits] = RULES[kind];
-  if (fits(x)) return WHOLE.has(kind) ? plain(x) : x;
-  if (x === null && usual === null) return x;
-  throw new TypeError(`${op}: argument '${name}' must be ${what}, not ${shown(x)}`);
-}
-
+/** Kinds whose sizes and places may come as bigints, and are numbers to the op. */
 const WHOLE = new Set<Kind>([
   "int",
   "ints",
@@ -204,10 +202,30 @@ const WHOLE = new Set<Kind>([
   "sizes or none",
   "padding",
 ]);
-/** Sizes and places that came as bigints, as numbers. */
 function plain(x: unknown): unknown {
-  if (Array.isArray(x)) return x.some((y) => typeof y === "bigint") ? x.map(plain) : (x as unknown);
-  return typeof x === "bigint" ? Number(x) : x;
+  if (typeof x === "bigint") return Number(x);
+  if (Array.isArray(x)) for (const y of x) if (typeof y === "bigint") return x.map(plain);
+  return x;
+}
+
+/** How an argument of a kind is looked at. */
+export interface Rule {
+  readonly what: string;
+  readonly fits: (x: unknown) => boolean;
+  readonly whole: boolean;
+}
+
+/** Null where anything goes. */
+export function ruleOf(kind: Kind): Rule | null {
+  const [what, fits] = RULES[kind];
+  return kind === "any" || kind === "own" ? null : { what, fits, whole: WHOLE.has(kind) };
+}
+
+/** The argument as the op gets it, or a TypeError. Null passes where it is the default. */
+export function checkRule(op: string, name: string, rule: Rule, usual: unknown, x: unknown): unknown {
+  if (rule.fits(x)) return rule.whole ? plain(x) : x;
+  if (x === null && usual === null) return x;
+  throw new TypeError(`${op}: argument '${name}' must be ${rule.what}, not ${shown(x)}`);
 }
 
 /** A number by its kind, all else by its type. */

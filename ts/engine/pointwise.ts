@@ -11,7 +11,7 @@ import { deferMap, makeTemplate, type Template } from "./fusion.ts";
 import { Context, record } from "./node.ts";
 import { resultType } from "./promotion.ts";
 import { commonDevice, moved } from "./run.ts";
-import { checkKind } from "./kinds.ts";
+import { checkRule } from "./kinds.ts";
 import { asNumber, bindOp, isOptions } from "./signature.ts";
 
 /**
@@ -57,7 +57,7 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
     const tensorAt = tensorNames.map((n) => names.indexOf(n));
     const scalarAt = scalarNames.map((n) => names.indexOf(n));
     const staticAt = names.map((_, i) => i).filter((i) => !tensorAt.includes(i) && !scalarAt.includes(i));
-    const { kinds } = info.signature;
+    const { kinds, rules } = info.signature;
     const parameters = [...staticAt, ...scalarAt];
     const simple = staticAt.length === 0 && rule.check === undefined && rule.variant === undefined;
     const gradRules = tensorNames.map((n) => rule.grad?.[n] ?? null);
@@ -70,7 +70,10 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
       else if (parameters.length > 0) {
         for (let i = 0; i < names.length; i++) if (given[i] === undefined) given[i] = defaults[i];
         for (const i of parameters) {
-          if (args[i] !== defaults[i]) args[i] = checkKind(name, names[i]!, kinds[i]!, defaults[i], asNumber(args[i]));
+          const rule = rules[i]!;
+          const x = args[i];
+          if (x !== defaults[i])
+            args[i] = rule === null ? asNumber(x) : checkRule(name, names[i]!, rule, defaults[i], asNumber(x));
         }
       }
 
@@ -86,7 +89,7 @@ export function pointwise<O>(name: string, signature: string, rule: PointwiseRul
         const a = args[tensorAt[i]!];
         if (!(a instanceof Tensor)) {
           const at = tensorAt[i]!;
-          if (kinds[at] === "tensor") checkKind(name, names[at]!, "tensor", undefined, a);
+          if (kinds[at] === "tensor") checkRule(name, names[at]!, rules[at]!, undefined, a);
           plain = false;
           continue;
         }

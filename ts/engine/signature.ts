@@ -6,7 +6,7 @@
 import { FloatScalar } from "../core/dtype.ts";
 import { NotImplementedError } from "../core/errors.ts";
 import { Tensor } from "../core/tensor.ts";
-import { checkKind, describe, isNumeric, type Kind, kindOf } from "./kinds.ts";
+import { checkRule, describe, isNumeric, type Kind, kindOf, type Rule, ruleOf } from "./kinds.ts";
 
 export { describe };
 
@@ -21,6 +21,8 @@ export interface Signature {
   readonly variadic: number;
   /** What each may be. */
   readonly kinds: readonly Kind[];
+  /** How that is checked; null: not at all. */
+  readonly rules: readonly (Rule | null)[];
   /** Places of numbers and lists of them, for which PyTorch takes a tensor without dimensions, too. */
   readonly numeric: readonly number[];
 }
@@ -57,6 +59,7 @@ export function parseSignature(
     defaults,
     variadic,
     kinds,
+    rules: kinds.map(ruleOf),
     numeric: kinds.flatMap((kind, i) => (isNumeric(kind) ? [i] : [])),
   };
 }
@@ -124,17 +127,21 @@ export function bindArguments(op: string, sig: Signature, given: readonly unknow
 /** The same for an op: a tensor without dimensions may stand for a number, and every argument must be of its kind. */
 export function bindOp(op: string, sig: Signature, given: readonly unknown[]): unknown[] {
   const bound = bindArguments(op, sig, given);
-  const { kinds, numeric, defaults, names } = sig;
+  const { rules, numeric, defaults, names } = sig;
   for (const i of numeric) if (typeof bound[i] === "object" && bound[i] !== null) bound[i] = asNumber(bound[i]);
-  for (let i = 0; i < kinds.length; i++) {
-    if (bound[i] !== defaults[i]) bound[i] = checkKind(op, names[i]!, kinds[i]!, defaults[i], bound[i]);
+  for (let i = 0; i < rules.length; i++) {
+    const rule = rules[i]!;
+    if (rule !== null && bound[i] !== defaults[i]) bound[i] = checkRule(op, names[i]!, rule, defaults[i], bound[i]);
   }
   return bound;
 }
 
 /** A tensor without dimensions as the number in it, in lists, too; everything else as it is. */
 export function asNumber(x: unknown): unknown {
-  if (Array.isArray(x)) return x.some((y) => y instanceof Tensor) ? x.map(asNumber) : (x as unknown[]);
+  if (Array.isArray(x)) {
+    for (const y of x) if (y instanceof Tensor) return x.map(asNumber);
+    return x as unknown[];
+  }
   if (!(x instanceof Tensor) || x.ndim > 0 || x.requires_grad) return x;
   const value = (x as Tensor & { item_sync(): number | bigint | boolean }).item_sync();
   if (typeof value === "bigint") return Number(value);
