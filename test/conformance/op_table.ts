@@ -9,7 +9,7 @@ import type { OpInfo } from "../../ts/engine/define.ts";
 import { registry } from "../../ts/ops/install.ts";
 import { readJson } from "./corpus.ts";
 import { openCorpus } from "./corpus_files.ts";
-import type { Exceptions } from "./golden.ts";
+import type { Exceptions, Faults } from "./golden.ts";
 import { leftOut } from "./names.ts";
 import type { OpEntry } from "./ops.ts";
 import type { UnitReport } from "./report.ts";
@@ -162,8 +162,8 @@ export function opTable(lists: ReadonlyMap<string, readonly Listed[]>, { entries
   ].join("\n");
 }
 
+const FAULTS = new URL("./golden_faults.json", import.meta.url);
 const LISTED = {
-  cpu: new URL("./exceptions.cpu.json", import.meta.url),
   webgpu: new URL("./exceptions.webgpu.json", import.meta.url),
   cuda: new URL("./exceptions.cuda.json", import.meta.url),
 };
@@ -177,7 +177,9 @@ function main(): void {
     const [device, file] = argument.split("=") as [string, string];
     devices[device] = read<{ units: Record<string, UnitReport> }>(file).units;
     const listed = LISTED[device as keyof typeof LISTED] as URL | undefined;
-    if (listed !== undefined) exceptions[device] = read<Exceptions>(listed).ops ?? {};
+    const own = listed === undefined ? {} : read<Exceptions>(listed).ops;
+    const faults = Object.entries(read<Faults>(FAULTS).ops ?? {}).map(([unit, { reason }]) => [unit, reason] as const);
+    exceptions[device] = { ...Object.fromEntries(faults), ...own };
   }
   const { ops } = readJson<{ ops: Record<string, Entry> }>(openCorpus(pack!), "index.json");
   writeFileSync(output!, opTable(listOps(), { entries: ops, devices, exceptions }));
