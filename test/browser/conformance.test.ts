@@ -13,7 +13,7 @@ import { bundleConformance, offerCorpus, type ConformanceProgram } from "./confo
 import { root, useBrowser } from "./harness.ts";
 
 /** On webgpu, where each new kernel takes its time to compile, one case in so many. */
-const SHARE = { cpu: 5, webgpu: isFull ? 5 : 10 };
+const SHARE = { cpu: 5, webgpu: isFull ? 5 : 16 };
 const browser = useBrowser();
 const known = JSON.parse(readFileSync(join(root, "test/conformance/known.json"), "utf8")) as Known;
 const exceptions = JSON.parse(readFileSync(join(root, "test/conformance/exceptions.webgpu.json"), "utf8")) as Exceptions;
