@@ -1,5 +1,6 @@
 /** Anomaly mode: errors of backward, and gradients that become NaN, name the forward call that they come from. */
 
+import { withMode } from "../core/grad_mode.ts";
 import { anomaly } from "../engine/node.ts";
 
 export function is_anomaly_enabled(): boolean {
@@ -13,19 +14,9 @@ export function set_detect_anomaly(mode: boolean): void {
 
 /** Runs `fn`, forward and backward, in anomaly mode. */
 export function detect_anomaly<T>(fn: () => T): T {
-  const previous = anomaly.enabled;
-  const restore = (): void => {
-    anomaly.enabled = previous;
-  };
-  anomaly.enabled = true;
-  let result: T;
-  try {
-    result = fn();
-  } catch (error) {
-    restore();
-    throw error;
-  }
-  if (result instanceof Promise) return result.finally(restore) as T;
-  restore();
-  return result;
+  return withMode(() => {
+    const previous = anomaly.enabled;
+    anomaly.enabled = true;
+    return () => void (anomaly.enabled = previous);
+  }, fn);
 }

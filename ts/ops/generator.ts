@@ -3,6 +3,7 @@
 import type { Device } from "../core/device.ts";
 import { uint8 } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { withMode } from "../core/grad_mode.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { onReplay } from "../engine/blocking.ts";
 import { describe } from "../engine/signature.ts";
@@ -111,16 +112,7 @@ export function forkStreams<T>(fn: () => T, devices: readonly (Device | string)[
     if (chosen !== null) return;
     for (const [device, generator] of defaults) if (!known.has(device)) generator.manual_seed(generator.initial_seed());
   };
-  let result: T;
-  try {
-    result = fn();
-  } catch (error) {
-    back();
-    throw error;
-  }
-  if (result instanceof Promise) return result.finally(back) as T;
-  back();
-  return result;
+  return withMode(() => back, fn);
 }
 
 /** @internal Which algorithm the cpu's default stream has from now on; it starts anew from its seed. */
