@@ -7,12 +7,9 @@ import { settings } from "../core/settings.ts";
 /** By op: arguments that were read from accelerators. */
 const counts = new Map<string, number>();
 
-/** @internal Whether the cpu computes on a device's values as they lie. */
-export const isHost = (device: Device): boolean => device.type === "cpu";
-
 /** @internal To be called before an op reads the values of a tensor on `device` to compute with them. Throws NotImplementedError. */
 export function computesOnHost(op: string, device: Device): void {
-  if (isHost(device)) return;
+  if (device.type === "cpu") return;
   if (!settings.fallback) {
     const how = device.caps.readSync ? "" : ", and put what reads values in `await torch.blocking(() => ...)`";
     throw new NotImplementedError(

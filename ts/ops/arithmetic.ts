@@ -124,7 +124,7 @@ function checkDivisor(name: string, { input, other }: Values, dtype: DType): voi
     throw new RuntimeError(`${name}: ZeroDivisionError: integer division by zero`);
   }
 }
-const onCpu = (x: unknown): boolean => x instanceof Tensor && x.device.type === "cpu";
+const onCpu = (x: unknown): boolean => x instanceof Tensor && x.is_cpu;
 
 function checkDiv(values: Values, dtype: DType): void {
   const { rounding_mode } = values;

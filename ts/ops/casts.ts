@@ -19,7 +19,7 @@ import {
 import { sameShape } from "../core/shape.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
-import { type Args, checkTensor } from "../engine/signature.ts";
+import type { Args } from "../engine/signature.ts";
 
 type CastOp = Op<[self: Tensor, options?: { memory_format?: unknown }], Tensor, "method">;
 
@@ -71,14 +71,10 @@ export const is_set_to: Op<[self: Tensor, ...Args<[{ tensor: Tensor }]>], boolea
   "is_set_to",
   "self, tensor",
   { doc: "Whether both show the same memory with the same shape, strides and dtype." },
-  (self: Tensor, tensor: Tensor) => {
-    checkTensor("is_set_to", "tensor", tensor);
-    return (
-      self._storage === tensor._storage &&
-      self._offset === tensor._offset &&
-      self.dtype === tensor.dtype &&
-      sameShape(self.shape, tensor.shape) &&
-      sameShape(self._strides, tensor._strides)
-    );
-  },
+  (self: Tensor, tensor: Tensor) =>
+    self._storage === tensor._storage &&
+    self._offset === tensor._offset &&
+    self.dtype === tensor.dtype &&
+    sameShape(self.shape, tensor.shape) &&
+    sameShape(self._strides, tensor._strides),
 );

@@ -1,7 +1,8 @@
 /** Functions of one number, elementwise: rounding, exponentials, logarithms, trigonometry, and the usual special functions. */
 
-import { Category, type DType, get_default_dtype } from "../core/dtype.ts";
+import { Category, get_default_dtype } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
+import { finfo } from "../core/numeric_limits.ts";
 import type { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { pointwise, type GradRule } from "../engine/pointwise.ts";
@@ -314,20 +315,6 @@ type NanToNumOp = Op<
   "method" | "inplace"
 >;
 
-/** The greatest finite value of a floating type. */
-function greatest(dtype: DType): number {
-  switch (dtype.name) {
-    case "float16":
-      return 65504;
-    case "bfloat16":
-      return 2 ** 127 * (2 - 2 ** -7);
-    case "float32":
-      return 2 ** 127 * (2 - 2 ** -23);
-    default:
-      return Number.MAX_VALUE;
-  }
-}
-
 export const nan_to_num: NanToNumOp = pointwise("nan_to_num", "input, nan=None, posinf=None, neginf=None", {
   doc: "Replaces NaN by nan (0), infinities by posinf and neginf (the type's greatest and least finite values).",
   inplace: true,
@@ -338,8 +325,8 @@ export const nan_to_num: NanToNumOp = pointwise("nan_to_num", "input, nan=None, 
     const of = (v: unknown, otherwise: number): Expr => e.constant(v === null ? otherwise : Number(v), dtype);
     const finite = e.where(
       e.eq(x, Infinity),
-      of(posinf, greatest(dtype)),
-      e.where(e.eq(x, -Infinity), of(neginf, -greatest(dtype)), x),
+      of(posinf, finfo(dtype).max),
+      e.where(e.eq(x, -Infinity), of(neginf, -finfo(dtype).max), x),
     );
     return e.where(e.isnan(x), of(nan, 0), finite);
   },

@@ -51,7 +51,7 @@ export const get_device: Op<[input: Tensor], number, "method"> = composite(
   "get_device",
   "input",
   { doc: "The number of the accelerator that input is on, -1 on the cpu." },
-  (input: Tensor) => (input.device.type === "cpu" ? -1 : input.device.index),
+  (input: Tensor) => (input.is_cpu ? -1 : input.device.index),
 );
 
 export const is_nonzero: Question = composite(

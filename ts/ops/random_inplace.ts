@@ -4,6 +4,7 @@ import { activeLevels } from "../core/batch_mode.ts";
 import { bool, type DType, type Scalar } from "../core/dtype.ts";
 import { RuntimeError } from "../core/errors.ts";
 import { is_grad_enabled } from "../core/grad_mode.ts";
+import { finfo } from "../core/numeric_limits.ts";
 import { Tensor } from "../core/tensor.ts";
 import { composite, type Op } from "../engine/define.ts";
 import { checkWritable, updateInPlace } from "../engine/inplace.ts";
@@ -80,10 +81,7 @@ export const normal_: InPlaceOp<[{ mean?: number }, { std?: number }]> = composi
 
 /** One more than the greatest whole number that random_() draws. */
 function limitOf(dtype: DType): bigint {
-  if (dtype === bool) return 2n;
-  if (!dtype.is_floating_point) return dtype.is_signed ? 2n ** BigInt(dtype.itemsize * 8 - 1) : 256n;
-  const digits = { float16: 11n, bfloat16: 8n, float32: 24n, float64: 53n }[dtype.name as "float32"];
-  return 2n ** digits + 1n;
+  return BigInt(dtype.is_floating_point ? 2 / finfo(dtype).eps : limitsOf(dtype)[1]) + 1n;
 }
 
 export const random_: InPlaceOp<[{ from?: number | bigint }, { to?: number | bigint | null }]> = composite(

@@ -8,7 +8,7 @@ import { composite, defineOp, named, type Op, type OpInfo } from "../engine/defi
 import { alias, contiguous, copyOf, empty, run } from "../engine/run.ts";
 import { checkTensor, type Args } from "../engine/signature.ts";
 import type { SortParams, SortSpec } from "../kernel/spec.ts";
-import { somewhere } from "./domain.ts";
+import { beyondUnit, somewhere } from "./domain.ts";
 import { pickedGrad, VALUES_INDICES, type ValuesAndIndices } from "./extremes.ts";
 import { extreme } from "./limits.ts";
 import { cast, oneDim, shaped } from "./reduction.ts";
@@ -236,7 +236,7 @@ function quantiles(name: "quantile" | "nanquantile", doc: string): QuantileOp {
       if (isScalar(q) && !(Number(q) >= 0 && Number(q) <= 1)) {
         throw new RuntimeError(`${name}: q must be in the range [0, 1] but got ${Number(q)}`);
       }
-      if (q instanceof Tensor && somewhere(q, (x) => x.ge(0).logical_and(x.le(1)).logical_not())) {
+      if (q instanceof Tensor && somewhere(q, beyondUnit)) {
         throw new RuntimeError(`${name}: q values must be in the range [0, 1]`);
       }
       const at = q instanceof Tensor ? q : input.new_full([], Number(q));

@@ -41,7 +41,7 @@ const varianceAndMean: Core = defineOp("var_mean", "input, dims, whole, keepdim,
   method: false,
   forward(ctx, input: Tensor, dims: number[], whole: boolean, keepdim: boolean, correction: number, root: boolean) {
     // On cpu as in PyTorch: squares of floats have room, and the root may fit again.
-    const wide = input.device.type === "cpu" ? float64 : accumulated(input.dtype);
+    const wide = input.is_cpu ? float64 : accumulated(input.dtype);
     const n = countOf(input, dims);
     const [sums, squares] = reduceTo("welford", cast(input, wide), dims, keepdim, wide, wide) as [Tensor, Tensor];
     const average = n === 0 ? sums.new_full(sums.shape, NaN) : sums;

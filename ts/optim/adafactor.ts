@@ -1,6 +1,6 @@
 /** Adafactor. */
 
-import { float16, bfloat16, float64, type DType } from "../core/dtype.ts";
+import { finfo } from "../core/numeric_limits.ts";
 import type { Tensor } from "../core/tensor.ts";
 import * as ops from "../ops/index.ts";
 import { PlainOptimizer, type Common, type Given, type State } from "./more.ts";
@@ -10,12 +10,6 @@ export interface AdafactorOptions extends Omit<Common, "differentiable"> {
   beta2_decay: number;
   eps: readonly [number | null, number];
   d: number;
-}
-
-function epsilon(dtype: DType): number {
-  if (dtype === float64) return 2 ** -52;
-  if (dtype === float16) return 2 ** -10;
-  return dtype === bfloat16 ? 2 ** -7 : 2 ** -23;
 }
 
 /** Adam with little state: of a matrix it keeps the mean squares of rows and columns only. */
@@ -46,7 +40,7 @@ export class Adafactor extends PlainOptimizer<AdafactorOptions & Common> {
     size._storage.materialize();
     if (weight_decay !== 0) p.mul_(1 - lr * weight_decay);
     const weight = state.step ** beta2_decay;
-    const eps1 = eps[0] ?? epsilon(p.dtype);
+    const eps1 = eps[0] ?? finfo(p.dtype).eps;
     let square: Tensor;
     if (grad.ndim > 1) {
       const squares = grad.mul(grad);

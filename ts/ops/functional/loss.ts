@@ -12,7 +12,7 @@ import { checkTensor, type Args } from "../../engine/signature.ts";
 import { e } from "../../kernel/builder.ts";
 import { where } from "../compare.ts";
 import { filled } from "../creation.ts";
-import { somewhere } from "../domain.ts";
+import { beyondUnit, somewhere } from "../domain.ts";
 import { logsigmoid } from "./activation.ts";
 import { checkReduction, legacyReduction, reduced } from "./shared.ts";
 import { log_softmax, softmax } from "./softmax.ts";
@@ -409,7 +409,7 @@ export const binary_cross_entropy: BceOp = composite(
         `${op}: using a target size (${formatShape(target.shape)}) that is different to the input size (${formatShape(input.shape)}) is deprecated. Please ensure they have the same size.`,
       );
     }
-    if (somewhere(input, (x) => x.ge(0).logical_and(x.le(1)).logical_not()))
+    if (somewhere(input, beyondUnit))
       throw new RuntimeError(`${op}: all elements of input should be between 0 and 1, as those of sigmoid are`);
     const loss = bce_terms(input, target);
     return reduced(weight === null ? loss : loss.mul(weight), how);

@@ -1,6 +1,7 @@
 /** torch.nn.functional: normalisations. */
 
-import { bfloat16, float16, float32, float64, type DType } from "../../core/dtype.ts";
+import { float32, type DType } from "../../core/dtype.ts";
+import { finfo } from "../../core/numeric_limits.ts";
 import { RuntimeError, ValueError } from "../../core/errors.ts";
 import { is_grad_enabled, no_grad } from "../../core/grad_mode.ts";
 import { formatShape, numelOf, type Shape } from "../../core/shape.ts";
@@ -177,14 +178,6 @@ export const layer_norm: LayerNormOp = composite(
   },
 );
 
-/** Distance from 1 to the next number of a floating type. */
-const EPSILON = new Map<DType, number>([
-  [float16, 2 ** -10],
-  [bfloat16, 2 ** -7],
-  [float32, 2 ** -23],
-  [float64, 2 ** -52],
-]);
-
 type RmsPrimitive = Op<[input: Tensor, normalized_shape: readonly number[], weight: Tensor | null, eps: number], Tensor>;
 
 const rms_norm_rows: RmsPrimitive = defineOp("rms_norm", "input, normalized_shape, weight, eps", {
@@ -234,7 +227,7 @@ export const rms_norm: RmsNormOp = composite(
   { doc: "input / sqrt(mean(input²) + eps) * weight over the last dimensions; eps None: the type's epsilon.", method: false },
   (input: Tensor, normalized_shape: readonly number[], weight: Tensor | null, eps: number | null) => {
     checkNormalized("rms_norm", input, normalized_shape, weight, null);
-    const e = eps ?? EPSILON.get(input.dtype)!;
+    const e = eps ?? finfo(input.dtype).eps;
     if (!isMixed(input, weight)) return rms_norm_rows(input, normalized_shape, weight, e);
     return rms_norm_rows(input.to(float32), normalized_shape, weight, e).to(input.dtype);
   },

@@ -2,6 +2,7 @@
 
 import { complex128, complex64, float32, float64, int32, type DType } from "../../core/dtype.ts";
 import { LinAlgError, RuntimeError } from "../../core/errors.ts";
+import { finfo } from "../../core/numeric_limits.ts";
 import { broadcastShapes, formatShape, numelOf, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { computesOnHost } from "../../engine/fallback.ts";
@@ -116,7 +117,7 @@ export function part<A extends Float64Array | Int32Array>(all: A, index: number,
 }
 
 /** The distance of one from the next number, which tolerances of a type are multiples of. */
-export const epsilonOf = (dtype: DType): number => (dtype.real === float64 ? 2 ** -52 : 2 ** -23);
+export const epsilonOf = (dtype: DType): number => finfo(dtype).eps;
 
 /** LinAlgError for the first matrix whose info is not 0. */
 export function checkInfo(op: string, infos: Int32Array, batch: Shape, complaint: (info: number) => string): void {

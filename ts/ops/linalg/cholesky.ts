@@ -3,7 +3,6 @@
 import { numelOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
-import { isHost } from "../../engine/fallback.ts";
 import type { Args } from "../../engine/signature.ts";
 import {
   batchOf,
@@ -101,7 +100,7 @@ const choleskySolve: SolveCore = defineOp("cholesky_solve", "B, L, upper", {
   method: false,
   complex: true,
   forward(ctx, B: Tensor, L: Tensor, upper: boolean) {
-    const X = isHost(B.device) ? choleskySolveOnHost(B, L, upper) : choleskySolveByProducts(B, L, upper);
+    const X = B.is_cpu ? choleskySolveOnHost(B, L, upper) : choleskySolveByProducts(B, L, upper);
     ctx.state = upper;
     ctx.save(L, ctx.needs[1] ? X : null);
     return X;

@@ -4,7 +4,6 @@ import { RuntimeError } from "../../core/errors.ts";
 import { formatShape, numelOf } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
-import { isHost } from "../../engine/fallback.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { where } from "../compare.ts";
 import { cat } from "../joining.ts";
@@ -21,7 +20,7 @@ export const matrix_exp: Op<[A: Tensor], Tensor> = defineOp("linalg.matrix_exp",
   forward(ctx, A: Tensor) {
     checkSquare("linalg.matrix_exp", "A", A);
     ctx.save(A);
-    return isHost(A.device) ? exponentialOnHost(A) : exponentialByProducts(A);
+    return A.is_cpu ? exponentialOnHost(A) : exponentialByProducts(A);
   },
   backward(ctx, g: Tensor) {
     const [A] = ctx.saved() as [Tensor];

@@ -6,7 +6,6 @@ import { is_grad_enabled } from "../../core/grad_mode.ts";
 import { formatShape, numelOf, sameShape, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, named, type Op } from "../../engine/define.ts";
-import { isHost } from "../../engine/fallback.ts";
 import { checkTensor, type Args } from "../../engine/signature.ts";
 import { cat } from "../joining.ts";
 import {
@@ -208,7 +207,7 @@ const solveByLU: SolveByLU = defineOp("linalg.lu_solve", "LU, pivots, B, adjoint
   method: false,
   complex: true,
   forward(ctx, LU: Tensor, pivots: Int32Array, B: Tensor, adjoint: boolean) {
-    const X = (isHost(B.device) ? solveByLUOnHost : solveByLUWithProducts)(LU, pivots, B, adjoint);
+    const X = (B.is_cpu ? solveByLUOnHost : solveByLUWithProducts)(LU, pivots, B, adjoint);
     ctx.state = { pivots, adjoint };
     ctx.save(LU, ctx.needs[0] ? X : null);
     return X;

@@ -4,7 +4,6 @@ import { RuntimeError } from "../../core/errors.ts";
 import { formatShape, numelOf, type Shape } from "../../core/shape.ts";
 import type { Tensor } from "../../core/tensor.ts";
 import { composite, defineOp, type Op } from "../../engine/define.ts";
-import { isHost } from "../../engine/fallback.ts";
 import { eye } from "../creation_more.ts";
 import {
   batchOf,
@@ -35,7 +34,7 @@ export const solveLeft: SolveLeft = defineOp("linalg.solve_triangular", "A, B, u
   method: false,
   complex: true,
   forward(ctx, A: Tensor, B: Tensor, upper: boolean, unit: boolean) {
-    const X = isHost(B.device) ? solveOnHost(A, B, upper, unit) : triangularInverse(A, upper, unit).matmul(B);
+    const X = B.is_cpu ? solveOnHost(A, B, upper, unit) : triangularInverse(A, upper, unit).matmul(B);
     ctx.state = { upper, unit };
     ctx.save(A, ctx.needs[0] ? X : null);
     return X;
